@@ -1,0 +1,1 @@
+"""Layers as tar streams: written, read, indexed, viewed merged, unpacked, and diffed."""
