@@ -42,7 +42,7 @@ class Vertex:
         self.ignore_cache = ignore_cache
         self.op_digest = op_digest(op)
         together = [self.op_digest, *[vertex.digest for vertex in self.inputs]]
-        self.digest = "sha256:" + hashlib.sha256("\n".join(together).encode()).hexdigest()
+        self.digest: str = "sha256:" + hashlib.sha256("\n".join(together).encode()).hexdigest()
 
     def __repr__(self) -> str:
         return f"<Vertex {self.name or type(self.op).__name__} {self.digest[7:19]}>"

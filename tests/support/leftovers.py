@@ -1,0 +1,91 @@
+"""Finds what a test has left on the machine: mounts, processes, cgroups.
+
+Only things of this run are found, so that other runs may go on at the same time.
+"""
+
+import os
+from pathlib import Path
+
+MARK = "TIERCE_TEST_RUN"
+"""Environment variable that every process started by a test inherits."""
+
+_CGROUP_ROOT = Path("/sys/fs/cgroup")
+
+
+def mounts_below(base: Path) -> list[str]:
+    """Lines of this process's mount table whose mount point or layers are below `base`."""
+    return _lines_with("/proc/self/mounts", str(base))
+
+
+def children() -> list[str]:
+    """Living children of this process, one line each."""
+    found = []
+    for task in os.listdir("/proc/self/task"):
+        try:
+            listed = Path(f"/proc/self/task/{task}/children").read_text()
+        except OSError:  # a thread that has just ended
+            continue
+        found += [line for pid in listed.split() if (line := _described(pid))]
+    return found
+
+
+def marked_processes(base: Path) -> list[str]:
+    """Living processes, other than this one, that a test of this run has started."""
+    mark = f"{MARK}={base}".encode()
+    found = []
+    for pid in _other_processes():
+        try:
+            environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if mark in environment and (line := _described(pid)):
+            found.append(line)
+    return found
+
+
+def overlays_in_any_namespace(base: Path) -> list[str]:
+    """Overlays with layers below `base`, in whichever mount namespace a process keeps them."""
+    found = set(mounts_below(base))
+    for pid in _other_processes():
+        for line in _lines_with(f"/proc/{pid}/mounts", str(base)):
+            found.add(f"{line} (seen by {_described(pid) or pid})")
+    return sorted(found)
+
+
+def tierce_cgroups() -> set[str]:
+    """Cgroups of tierce in any hierarchy that hold no process: a full one is still in use."""
+    found = set()
+    for directory, subdirectories, _ in os.walk(_CGROUP_ROOT):
+        subdirectories[:] = [name for name in subdirectories if not name.startswith("docker")]
+        if "tierce" not in directory.removeprefix(str(_CGROUP_ROOT)):
+            continue
+        try:
+            empty = not Path(directory, "cgroup.procs").read_text()
+        except OSError:
+            continue
+        if empty and not subdirectories:
+            found.add(directory)
+    return found
+
+
+def _other_processes() -> list[str]:
+    own = str(os.getpid())
+    return [pid for pid in os.listdir("/proc") if pid.isdigit() and pid != own]
+
+
+def _lines_with(path: str, text: str) -> list[str]:
+    try:
+        with open(path, errors="surrogateescape") as table:
+            return [line.strip() for line in table if text in line]
+    except OSError:  # a process that has just ended
+        return []
+
+
+def _described(pid: str) -> str:
+    """ "process 12: its command line", or nothing when it is gone or only waits to be reaped."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+    except OSError:
+        return ""
+    return "" if state in "ZX" else f"process {pid}: {words.decode(errors='replace').strip()}"
