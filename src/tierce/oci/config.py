@@ -4,14 +4,19 @@
 `config` and of each history entry in the order of the Go structs, empty values left out.
 """
 
+from __future__ import annotations
+
 import re
-from typing import Any, Self
 
 from tierce.errors import InvalidValue
 from tierce.oci.digest import Digest
 from tierce.oci.document import Fields, dump, load_object
 from tierce.oci.platform import Platform
 from tierce.values import Value
+
+TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
+if TYPE_CHECKING:
+    from typing import Any, Self
 
 SIZE_LIMIT = 8 << 20
 """Bytes of a config; above what any registry takes, so that hostile ones end early."""

@@ -1,13 +1,18 @@
 """Descriptors: how one document refers to another (OCI image-spec, descriptor.md)."""
 
+from __future__ import annotations
+
 import binascii
-from typing import Any, Self
 
 from tierce.errors import InvalidValue
 from tierce.oci.digest import Digest
 from tierce.oci.document import Fields
 from tierce.oci.platform import Platform
 from tierce.values import Value
+
+TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
+if TYPE_CHECKING:
+    from typing import Any, Self
 
 
 class Descriptor(Value):

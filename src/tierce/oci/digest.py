@@ -1,10 +1,15 @@
 """Content digests (OCI image-spec, descriptor.md "Digests")."""
 
+from __future__ import annotations
+
 import hashlib
-from typing import Any, Self
 
 from tierce.errors import InvalidValue
 from tierce.values import Value
+
+TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
+if TYPE_CHECKING:
+    from typing import Any, Self
 
 _HEX_LENGTHS = {"sha256": 64, "sha512": 128}
 _LOWER_HEX = "0123456789abcdef"

@@ -5,11 +5,16 @@ InvalidValue that names the field, never an AttributeError. As Go's decoder does
 absent, unknown fields are ignored, and text that is not Unicode gets U+FFFD.
 """
 
+from __future__ import annotations
+
 import json
-from collections.abc import Iterator
-from typing import Any, NoReturn
 
 from tierce.errors import InvalidValue
+
+TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, NoReturn
 
 _INT64 = 1 << 63
 
@@ -91,12 +96,12 @@ class Fields:
             self._refuse(name, "an object", values)
         return tuple(sorted(_unicode(key) for key in values))
 
-    def object(self, name: str) -> "Fields | None":
+    def object(self, name: str) -> Fields | None:
         """A nested object; None if absent."""
         value = self._members.get(name)
         return None if value is None else Fields(value, f"{self.where}: {name}")
 
-    def objects(self, name: str) -> Iterator["Fields"]:
+    def objects(self, name: str) -> Iterator[Fields]:
         """A list of objects; empty if absent. A null among them is an empty object."""
         values = self._members.get(name)
         if values is None:

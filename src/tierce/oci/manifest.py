@@ -4,13 +4,17 @@ Foreign documents are kept by their raw bytes: their digest is over these. `enco
 documents of our own.
 """
 
-from typing import Any, Self
+from __future__ import annotations
 
 from tierce.errors import InvalidValue
 from tierce.oci import media_types
 from tierce.oci.descriptor import Descriptor
 from tierce.oci.document import Fields, dump, load_object
 from tierce.values import Value
+
+TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
+if TYPE_CHECKING:
+    from typing import Any, Self
 
 SIZE_LIMIT = 4 << 20
 """Bytes of a manifest that every registry must take (distribution-spec, "Pushing Manifests")."""

@@ -1,7 +1,5 @@
 """Media types of OCI and of docker's schema 2, and what they say."""
 
-from typing import Literal
-
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -24,9 +22,7 @@ DOCKER_FOREIGN_LAYER_GZIP = "application/vnd.docker.image.rootfs.foreign.diff.ta
 
 IN_TOTO = "application/vnd.in-toto+json"
 
-Compression = Literal["none", "gzip", "zstd"]
-
-_LAYERS: dict[str, Compression] = {
+_LAYERS: dict[str, str] = {
     OCI_LAYER: "none",
     OCI_LAYER_GZIP: "gzip",
     OCI_LAYER_ZSTD: "zstd",
@@ -75,12 +71,12 @@ def is_foreign_layer(media_type: str) -> bool:
     return media_type in _FOREIGN_LAYERS
 
 
-def layer_compression(media_type: str) -> Compression:
-    """How the layer is compressed; "none" for what is no layer."""
+def layer_compression(media_type: str) -> str:
+    """How the layer is compressed: "none", "gzip" or "zstd"; "none" for what is no layer."""
     return _LAYERS.get(media_type, "none")
 
 
-def compressed_layer(media_type: str, compression: Compression) -> str:
+def compressed_layer(media_type: str, compression: str) -> str:
     """The media type of a layer of the same family (OCI or docker) with this compression."""
     docker = media_type.startswith("application/vnd.docker.")
     if compression == "gzip":

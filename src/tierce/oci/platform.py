@@ -1,13 +1,18 @@
 """Platforms: "linux/amd64", "linux/arm/v7" (the rules of github.com/containerd/platforms)."""
 
+from __future__ import annotations
+
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from typing import Any, Self
 
 from tierce.errors import InvalidValue
 from tierce.oci.document import Fields
 from tierce.values import Value
+
+TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any, Self
 
 _KNOWN_SYSTEMS = frozenset(
     "aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9"
@@ -123,7 +128,7 @@ class Platform(Value):
             tuple(sorted(set(self.os_features))),
         )
 
-    def matches(self, other: "Platform") -> bool:
+    def matches(self, other: Platform) -> bool:
         """Whether an image for `other` runs on this platform (an older variant does)."""
         return best_match(self, [other]) is not None
 

@@ -10,12 +10,17 @@ a name without a domain belongs to docker.io, and one of a single component to d
     tag        = [A-Za-z0-9_][A-Za-z0-9_.-]{0,127}
 """
 
+from __future__ import annotations
+
 import re
-from typing import Self
 
 from tierce.errors import InvalidValue
 from tierce.oci.digest import Digest
 from tierce.values import Value
+
+TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
+if TYPE_CHECKING:
+    from typing import Self
 
 DEFAULT_DOMAIN = "docker.io"
 DEFAULT_TAG = "latest"
