@@ -1,0 +1,1 @@
+"""One module for each command, named by its path; `tierce.cli.table` loads it when it is run."""

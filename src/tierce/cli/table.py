@@ -1,0 +1,146 @@
+"""Every command there is: its path, its other names, one line on it; and the way to load it.
+
+The table is all that the command line knows before it runs a command. The module of `image ls`
+is `tierce.cli.commands.image.ls`, with `COMMAND` (see `tierce.cli.flags`) and `run(options,
+session)`; it is imported when the command is run, so that a command pays for no other's imports.
+"""
+
+from __future__ import annotations
+
+import keyword
+
+from tierce.cli.flags import nearest
+from tierce.errors import UsageError
+from tierce.values import Value
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+SUMMARY = "From a Dockerfile to a running, shared container image, without a daemon"
+
+GROUPS = {
+    "container": "Manage containers",
+    "image": "Manage images",
+    "system": "Manage the store as a whole",
+}
+
+COMMANDS = {
+    "container run": "Create and run a new container from an image",
+    "image bootstrap": "Make a Debian or Ubuntu base image from its package archive",
+    "image build": "Build an image from a Dockerfile",
+    "image history": "Show the history of an image",
+    "image import": "Import the contents from a tarball to create a filesystem image",
+    "image inspect": "Display detailed information on one or more images",
+    "image load": "Load an image from a tar archive or STDIN",
+    "image ls": "List images",
+    "image prune": "Remove unused images",
+    "image rm": "Remove one or more images",
+    "image save": "Save one or more images to a tar archive (streamed to STDOUT by default)",
+    "image tag": "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE",
+    "inspect": "Return low-level information on objects of the store",
+    "system check": "Verify the store, and repair what can be repaired",
+    "system df": "Show disk usage",
+    "system info": "Display system-wide information",
+    "system prune": "Remove unused data",
+    "version": "Show the version information",
+}
+
+ALIASES = {
+    "build": "image build",
+    "builder build": "image build",
+    "history": "image history",
+    "image list": "image ls",
+    "image remove": "image rm",
+    "images": "image ls",
+    "import": "image import",
+    "info": "system info",
+    "load": "image load",
+    "rmi": "image rm",
+    "run": "container run",
+    "save": "image save",
+    "tag": "image tag",
+}
+
+COMMON = ("run", "build", "images", "version", "info")
+"""What the help of `tierce` itself shows first."""
+
+
+class Found(Value):
+    """What the words of a command line name: a command, or a group (whose `rest` is empty)."""
+
+    path: str
+    rest: tuple[str, ...]
+    is_group: bool = False
+
+
+def find(words: Sequence[str]) -> Found:
+    """The command that the words begin with; UsageError when there is none.
+
+    `words` begins with a word that is not a flag.
+    """
+    first = words[0]
+    if first in GROUPS or any(alias.startswith(f"{first} ") for alias in ALIASES):
+        if len(words) < 2 or words[1] in {"--help", "-h"}:
+            if first not in GROUPS:
+                raise unknown(first)
+            return Found(first, (), is_group=True)
+        if words[1].startswith("-"):
+            raise UsageError(f"unknown flag: {words[1]}", hint=f"'{first}' takes a command")
+        path = f"{first} {words[1]}"
+        path = ALIASES.get(path, path)
+        if path not in COMMANDS:
+            raise unknown(path)
+        return Found(path, tuple(words[2:]))
+    path = ALIASES.get(first, first)
+    if path not in COMMANDS:
+        raise unknown(first)
+    return Found(path, tuple(words[1:]))
+
+
+def unknown(path: str) -> UsageError:
+    """The refusal of a path that is no command, naming the nearest that is one."""
+    group, _, verb = path.rpartition(" ")
+    if group in GROUPS:
+        meant = nearest(verb, subcommands(group))
+    else:
+        meant = nearest(path, top_level())
+    hint = f"did you mean '{f'{group} {meant}'.strip()}'?" if meant else ""
+    return UsageError(f"'{path}' is not a tierce command.", hint=hint)
+
+
+def subcommands(group: str) -> dict[str, str]:
+    """The verbs of a group and one line on each."""
+    prefix = f"{group} "
+    return {
+        path.removeprefix(prefix): short
+        for path, short in COMMANDS.items()
+        if path.startswith(prefix)
+    }
+
+
+def top_level() -> dict[str, str]:
+    """Everything that may stand first, groups included, and one line on each."""
+    names = {path: short for path, short in COMMANDS.items() if " " not in path}
+    names |= {alias: COMMANDS[path] for alias, path in ALIASES.items() if " " not in alias}
+    return names | GROUPS
+
+
+def aliases(path: str) -> list[str]:
+    """The other names of a command, those of its group first."""
+    names = [alias for alias, target in ALIASES.items() if target == path]
+    return sorted(names, key=lambda name: (" " not in name, name))
+
+
+def load(path: str) -> ModuleType:
+    """The module of a command."""
+    module = path.replace(" ", ".")
+    if keyword.iskeyword(module.rpartition(".")[2]):
+        module += "_"
+    return load_module(f"tierce.cli.commands.{module}")
+
+
+def load_module(name: str) -> ModuleType:
+    """Import what a command needs only when it needs it: the store, the failure report."""
+    return __import__(name, fromlist=("",))
