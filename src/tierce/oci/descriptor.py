@@ -57,7 +57,7 @@ class Descriptor(Value):
             "size": self.size,
         }
         if self.urls:
-            members["urls"] = self.urls
+            members["urls"] = list(self.urls)
         if self.annotations:
             members["annotations"] = dict(sorted(self.annotations))
         if self.data:
