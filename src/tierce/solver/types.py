@@ -1,0 +1,115 @@
+"""The solver's contracts: what it asks of a worker, of the cache and of locks.
+
+The solver knows vertices, keys and records; what a result is (`V`) and how it is made is the
+worker's affair. Keys are hexadecimal digests. Three of them matter for a vertex:
+
+*definition key*
+    digest of the operation and of its inputs' keys. Known before anything runs. An operation
+    that reads a directory of the caller has none: its name says nothing about its files.
+*content key*
+    the same with the content of what is read in place of that input's key. It needs the
+    files, but it survives a new name, a touched file, or a step that ran again and gave the same.
+*near key*
+    digest of everything but that content: what all versions of this step have in common. It
+    tells whether a content key is worth computing at all, and finds what to compare a miss with.
+
+A result is known to its users by its content key where it has one, else by its definition key.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from threading import Event
+from typing import Protocol, TypeVar
+
+from tierce.graph.vertex import Vertex
+from tierce.values import Value
+
+V = TypeVar("V")
+
+
+class Keys(Value):
+    """What is known about a vertex before it runs; empty text means unknown.
+
+    `by_content` says that the result is to be known by a content key.
+    """
+
+    definition: str
+    near: str
+    by_content: bool
+
+
+class Content(Value):
+    """What a step reads: the key it gives, and the record of it, kept for explanations."""
+
+    key: str
+    components: bytes = b""
+
+
+class CacheRecord(Protocol):
+    """A remembered result: the key its users know it by, and where it is."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def snapshot(self) -> int | None: ...
+
+
+class CacheRecords(Protocol):
+    """Where records are kept, shared by all processes."""
+
+    def find(self, keys: Sequence[str]) -> CacheRecord | None:
+        """The newest record under the first of these keys that has any."""
+
+    def add(
+        self, keys: Sequence[str], snapshot: int | None, name: str = "", components: bytes = b""
+    ) -> CacheRecord:
+        """Remember a result under all these keys; its users know it by the first."""
+
+
+class Step(Protocol):
+    """What a running operation may tell and ask; see `scheduler.RunningStep`."""
+
+    @property
+    def vertex(self) -> Vertex: ...
+    @property
+    def cancelled(self) -> Event: ...
+    def log(self, stream: int, data: bytes) -> None: ...
+    def status(
+        self, id: str, current: int = 0, total: int = 0, *, finished: bool = False
+    ) -> None: ...
+
+
+class Worker(Protocol[V]):
+    """Runs operations. Everything here is called from several threads at once."""
+
+    def open_source(self, vertex: Vertex) -> V:
+        """The result of a vertex without inputs; quick, nothing is fetched or unpacked."""
+
+    def source_key(self, vertex: Vertex) -> str:
+        """The key of a vertex without inputs, or empty when only its content can tell."""
+
+    def keys(self, vertex: Vertex, input_keys: Sequence[str]) -> Keys:
+        """What the inputs' keys (some perhaps empty) say about a vertex."""
+
+    def content(
+        self, vertex: Vertex, input_keys: Sequence[str], inputs: Sequence[V]
+    ) -> Content | None:
+        """The content key; None when an input that it needs is not at hand."""
+
+    def run(self, vertex: Vertex, inputs: Sequence[V], step: Step) -> V:
+        """Run the operation.
+
+        Raises TierceError when it fails, Cancelled when `step.cancelled` was set meanwhile.
+        """
+
+    def snapshot_of(self, value: V) -> int | None:
+        """What a record remembers of a result."""
+
+    def restore(self, record: CacheRecord) -> V | None:
+        """The result that a record remembers; None when it is gone."""
+
+
+Locker = Callable[[str], AbstractContextManager[object]]
+"""Holds a named lock, across threads and processes."""

@@ -1,0 +1,1 @@
+"""Runs the operations of a build: `BuildWorker` is what the solver drives."""
