@@ -1,0 +1,1 @@
+"""Thin, typed wrappers of Linux system calls and /proc; they keep the kernel's names."""

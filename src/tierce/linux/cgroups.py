@@ -1,0 +1,201 @@
+"""Control groups of both versions: what a machine mounts, and groups of our own in it.
+
+See Documentation/admin-guide/cgroup-v1/ and cgroup-v2.rst in the kernel.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from tierce.linux.mounts import mount_table
+from tierce.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class CgroupMount(Value):
+    """A mounted hierarchy: for version 1 with its controllers, for version 2 without names."""
+
+    version: int
+    path: str
+    root: str
+    controllers: tuple[str, ...] = ()
+
+
+class CgroupSetup(Value):
+    """How this machine mounts cgroups, as this thread sees it.
+
+    `mode` is "unified" (version 2 alone), "legacy" (version 1), "hybrid" (both), or "none".
+    """
+
+    mode: str
+    mounts: tuple[CgroupMount, ...] = ()
+
+    @property
+    def unified(self) -> CgroupMount | None:
+        """The hierarchy of version 2."""
+        return next((mount for mount in self.mounts if mount.version == 2), None)
+
+    @property
+    def unified_controllers(self) -> tuple[str, ...]:
+        """The controllers that version 2 has; in a hybrid setup usually none."""
+        if self.unified is None:
+            return ()
+        try:
+            with open(f"{self.unified.path}/cgroup.controllers", encoding="ascii") as file:
+                return tuple(file.read().split())
+        except FileNotFoundError:
+            return ()
+
+    @property
+    def unified_in_conflict(self) -> str:
+        """Where version 2 is mounted in a hybrid setup and has controllers, or nothing.
+
+        crun 1.8 does not start there, as it would not know in which version to limit what.
+        """
+        unified = self.unified
+        return (
+            unified.path if self.mode == "hybrid" and unified and self.unified_controllers else ""
+        )
+
+
+class Cgroup(Value):
+    """A group of our own: one directory in each hierarchy of version 1."""
+
+    directories: tuple[str, ...]
+
+
+def detect(table: str = "/proc/self/mountinfo") -> CgroupSetup:
+    """Reads the mounts; the same hierarchy mounted twice counts once."""
+    found: dict[tuple[str, ...], CgroupMount] = {}
+    for info in mount_table(table):
+        if info.type == "cgroup2":
+            found.setdefault(("2",), CgroupMount(2, info.target, info.root))
+        elif info.type == "cgroup":
+            names = tuple(
+                option
+                for option in info.super_options.split(",")
+                if option in _CONTROLLERS or option.startswith("name=")
+            )
+            found.setdefault(names, CgroupMount(1, info.target, info.root, names))
+    mounts = tuple(found.values())
+    versions = {mount.version for mount in mounts}
+    modes = {(): "none", (1,): "legacy", (2,): "unified", (1, 2): "hybrid"}
+    return CgroupSetup(modes[tuple(sorted(versions))], mounts)
+
+
+def own_paths(pid: int | str = "self") -> dict[tuple[str, ...], str]:
+    """In which group of each hierarchy a process is; controllers → path, see cgroups(7)."""
+    paths: dict[tuple[str, ...], str] = {}
+    with open(f"/proc/{pid}/cgroup", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            _, controllers, path = line.rstrip("\n").split(":", 2)
+            paths[tuple(controllers.split(",")) if controllers else ()] = path
+    return paths
+
+
+def create_legacy(setup: CgroupSetup, name: str) -> Cgroup:
+    """Makes a group below our own in each hierarchy of version 1 that lets us.
+
+    Below our own, so that limits on us hold for what we run. A hierarchy that is read-only, or
+    whose mount does not show our own group, is left out.
+    """
+    paths = own_paths()
+    directories: list[str] = []
+    for mount in setup.mounts:
+        own = paths.get(mount.controllers)
+        if mount.version != 1 or own is None:
+            continue
+        parent = mount.path + _below(own, mount.root)
+        directory = f"{parent.rstrip('/')}/{name}"
+        try:
+            os.mkdir(directory, 0o755)
+            if "cpuset" in mount.controllers:
+                _inherit_cpuset(parent, directory)
+        except OSError:
+            continue
+        directories.append(directory)
+    return Cgroup(tuple(directories))
+
+
+def allow_devices(group: Cgroup, rules: Iterable[str]) -> bool:
+    """Denies all devices but those of the rules ("c 1:3 rwm"); False without that controller."""
+    for directory in group.directories:
+        if os.path.exists(f"{directory}/devices.deny"):
+            _write(f"{directory}/devices.deny", "a")
+            for rule in rules:
+                _write(f"{directory}/devices.allow", rule)
+            return True
+    return False
+
+
+def enter_with_thread(group: Cgroup) -> None:
+    """Moves the calling thread, and so the children that it makes from now on.
+
+    The number 0 stands for the writer itself. Writing the thread's number would do the same,
+    but then the kernel takes a lock against all forks of the machine, and waits 7 to 20 ms for
+    an RCU grace period before it has it (cgroup_procs_write_start in kernel/cgroup/cgroup.c).
+    """
+    for directory in group.directories:
+        _write(f"{directory}/tasks", "0")
+
+
+def kill(group: Cgroup) -> None:
+    """Sends SIGKILL to all processes in the group; they may take a moment to end."""
+    for directory in group.directories:
+        try:
+            with open(f"{directory}/cgroup.procs", encoding="ascii") as file:
+                members = [int(line) for line in file]
+        except OSError:
+            continue
+        for pid in members:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+
+def remove(group: Cgroup) -> Cgroup:
+    """Removes the group's directories; returns what is still busy, an empty group when all went."""
+    left: list[str] = []
+    for directory in group.directories:
+        try:
+            os.rmdir(directory)
+        except FileNotFoundError:
+            pass
+        except OSError:
+            left.append(directory)
+    return Cgroup(tuple(left))
+
+
+def _below(path: str, root: str) -> str:
+    """Where a group is below a mount that shows the hierarchy from `root` on."""
+    if root == "/":
+        return path
+    if path == root or path.startswith(root + "/"):
+        return path[len(root) :] or "/"
+    return path
+
+
+def _inherit_cpuset(parent: str, directory: str) -> None:
+    """A new group has no processors and no memory, and takes no task before it has."""
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        with open(f"{parent}/{name}", encoding="ascii") as file:
+            _write(f"{directory}/{name}", file.read().strip())
+
+
+def _write(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+
+
+_CONTROLLERS = frozenset(
+    "blkio cpu cpuacct cpuset devices freezer hugetlb memory misc net_cls net_prio perf_event "
+    "pids rdma".split()
+)

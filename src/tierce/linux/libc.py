@@ -1,0 +1,63 @@
+"""Calls into the C library for what the `os` module lacks."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Argument = str | bytes | int | None
+
+SYS_OPEN_TREE = 428
+SYS_MOVE_MOUNT = 429
+SYS_FSOPEN = 430
+SYS_FSCONFIG = 431
+SYS_FSMOUNT = 432
+SYS_MOUNT_SETATTR = 442
+"""System calls since Linux 5.0 have one number on every architecture but alpha."""
+
+_SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41, "ppc64le": 203, "s390x": 217}
+
+
+def call(function: str, *arguments: Argument, path: str | None = None) -> int:
+    """Calls a function of the C library that returns -1 and sets errno when it fails.
+
+    Text is passed as the file system encodes it, None as a null pointer. `path` goes into the
+    OSError, so that its message says what the call was about.
+    """
+    # ctypes takes 2 ms to import, and most commands get by without; a library object, 12 µs.
+    import ctypes
+
+    library = ctypes.CDLL(None, use_errno=True)
+    converted = [_converted(argument) for argument in arguments]
+    result: int = getattr(library, function)(*converted)
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), path)
+    return result
+
+
+def syscall(number: int, *arguments: Argument, path: str | None = None) -> int:
+    """Like `call`, for a system call that the C library may be too old to know."""
+    return call("syscall", number, *arguments, path=path)
+
+
+def pivot_root_number() -> int:
+    """The number of pivot_root, which has no wrapper; OSError(ENOSYS) on other machines."""
+    import errno
+
+    number = _SYS_PIVOT_ROOT.get(os.uname().machine)
+    if number is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), "pivot_root")
+    return number
+
+
+def _converted(argument: Argument) -> Any:
+    """Integers become longs: as C's varargs, an `int` would leave the upper half undefined."""
+    import ctypes
+
+    if isinstance(argument, int):
+        return ctypes.c_long(argument)
+    return argument if argument is None or isinstance(argument, bytes) else os.fsencode(argument)

@@ -1,0 +1,35 @@
+"""Namespaces: unshare(2), setns(2), pivot_root(2)."""
+
+from tierce.linux import libc, mounts
+
+CLONE_FS = 0x200
+CLONE_NEWNS = 0x20000
+CLONE_NEWCGROUP = 0x2000000
+CLONE_NEWUTS = 0x4000000
+CLONE_NEWIPC = 0x8000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+
+def unshare(flags: int) -> None:
+    """Moves the calling *thread* (for CLONE_NEWPID: its future children) to new namespaces.
+
+    CLONE_NEWNS gives the thread a root and working directory of its own as well. CLONE_NEWUSER
+    needs a process with a single thread.
+    """
+    libc.call("unshare", flags)
+
+
+def setns(descriptor: int, kind: int = 0) -> None:
+    """Joins the namespace (or, for a pidfd, the namespaces in `kind`) behind a descriptor."""
+    libc.call("setns", descriptor, kind)
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    libc.syscall(libc.pivot_root_number(), new_root, put_old, path=new_root)
+
+
+def make_private(target: str = "/") -> None:
+    """No mount made at or below `target` shows up elsewhere, or the other way round."""
+    mounts.mount(None, target, None, mounts.MS_REC | mounts.MS_PRIVATE)
