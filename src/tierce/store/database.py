@@ -1,0 +1,179 @@
+"""The SQLite database of a store: connections, transactions, and its one way of failing.
+
+WAL, so that readers and one writer do not wait for each other; synchronous=NORMAL, so that a
+transaction costs no fsync: after a power cut the last ones may be gone, but never half of one
+(sqlite.org/wal.html, "Performance Considerations"). What rows say about files is built to bear
+that: see `durability`.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from contextlib import contextmanager
+
+from tierce.errors import StoreError, StoreVersion
+from tierce.store.failures import store_error
+from tierce.store.schema import MIGRATIONS, VERSION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from typing import Any
+
+BUSY_TIMEOUT_SECONDS = 30.0
+
+
+class Database:
+    """A pool of one connection per thread.
+
+    Every method raises StoreError (StoreFull on a full disk). Rows are plain tuples.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = str(path)
+        self._local = threading.local()
+        self._guard = threading.Lock()
+        self._connections: list[sqlite3.Connection] = []
+        self._closed = False
+
+    @classmethod
+    def open(cls, path: Path) -> Database:
+        """Open the database, making or migrating it where needed.
+
+        Raises StoreVersion for one that a newer tierce has made, and leaves that as it is.
+        """
+        database = cls(path)
+        try:
+            database._prepare()
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def close(self) -> None:
+        """Close the connections of all threads; none may be in use. Idempotent."""
+        with self._guard:
+            self._closed = True
+            connections, self._connections = self._connections, []
+        for connection in connections:
+            connection.close()
+
+    def one(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        """The first row of a query, or None."""
+        try:
+            row: tuple[Any, ...] | None = self._connection().execute(sql, parameters).fetchone()
+        except sqlite3.Error as error:
+            raise store_error("read database", error) from error
+        return row
+
+    def all(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        try:
+            return self._connection().execute(sql, parameters).fetchall()
+        except sqlite3.Error as error:
+            raise store_error("read database", error) from error
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
+        """Run a statement that changes rows; on its own it is a transaction.
+
+        The cursor's `rowcount` and `lastrowid` are what callers want from it.
+        """
+        try:
+            return self._connection().execute(sql, parameters)
+        except sqlite3.Error as error:
+            raise store_error("write database", error) from error
+
+    def execute_many(self, sql: str, parameters: Sequence[Sequence[Any]]) -> None:
+        """Run a statement once for each set of parameters; inside a transaction."""
+        try:
+            self._connection().executemany(sql, parameters)
+        except sqlite3.Error as error:
+            raise store_error("write database", error) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """A transaction that holds the write lock from the start; nested ones join the outer.
+
+        Immediate, because a transaction that reads first and then writes fails at once with
+        SQLITE_BUSY when somebody else has written in between, whatever the busy timeout is.
+        """
+        connection = self._connection()
+        if connection.in_transaction:
+            yield
+            return
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise store_error("begin transaction", error) from error
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException as error:
+            _roll_back(connection)
+            if isinstance(error, sqlite3.Error):
+                raise store_error("commit transaction", error) from error
+            raise
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._connect()
+            self._local.connection = connection
+        return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        with self._guard:
+            if self._closed:
+                raise StoreError("use store: it is closed")
+            try:
+                connection = sqlite3.connect(
+                    self._path,
+                    timeout=BUSY_TIMEOUT_SECONDS,
+                    isolation_level=None,  # transactions are begun here, not guessed by the module
+                    check_same_thread=False,  # only `close` is called by another thread
+                    cached_statements=256,
+                )
+                connection.execute("PRAGMA synchronous=NORMAL")
+                connection.execute("PRAGMA foreign_keys=ON")
+            except sqlite3.Error as error:
+                raise store_error(f"open database {self._path}", error) from error
+            self._connections.append(connection)
+            return connection
+
+    def _prepare(self) -> None:
+        version = self._version()
+        if version == VERSION:
+            return
+        if version > VERSION:
+            raise StoreVersion(
+                f"open store {os.path.dirname(self._path)}: its version is {version}, "
+                f"this tierce knows {VERSION} at most",
+                hint="use the newer tierce that made it, or another store with --root",
+            )
+        if version == 0:
+            self._initialise()
+        with self.transaction():
+            # Another process may have been faster while this one waited for the lock.
+            for statements in MIGRATIONS[self._version() :]:
+                for statement in statements:
+                    self.execute(statement)
+            self.execute(f"PRAGMA user_version={VERSION}")
+
+    def _initialise(self) -> None:
+        """What is part of the file for ever; cannot be done in a transaction."""
+        os.chmod(self._path, 0o600)
+        self.execute("PRAGMA journal_mode=WAL")
+
+    def _version(self) -> int:
+        row = self.one("PRAGMA user_version")
+        assert row is not None
+        return int(row[0])
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    # On a full disk SQLite has rolled back by itself.
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")

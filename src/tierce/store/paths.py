@@ -1,0 +1,151 @@
+"""Every path of a store, and what is at it. No other module joins names to the root.
+
+    <root>/                       0711, so that a container's mapped users can reach snapshots
+    ├── tierce.db  -wal  -shm     what is true about everything else here (`database`)
+    ├── leases                    one byte per living lease, held with file locks (`leases`)
+    ├── locks/<name>              locks between processes, there while somebody wants one (`locks`)
+    ├── blobs/<alg>/<hex>         content by its digest; `.<lease>-<n>` while it is written
+    ├── indexes/<alg>/<hex>       what the layer with this diff id holds; can be made again
+    ├── snapshots/<n>/fs          the files of one layer (overlay) or of a whole tree (copy)
+    ├── snapshots/<n>/work        the kernel's work directory for overlayfs
+    ├── snapshots/<n>/merged      an empty directory to mount the snapshot at
+    ├── containers/<id>/          what a container needs between its start and its removal
+    ├── cache-mounts/<n>/         contents of RUN --mount=type=cache
+    ├── contexts/<name>           what the last walk over a build context found; a cache
+    ├── logs/                     complete output of build steps
+    ├── reports/                  where an unexpected error wrote what it knew
+    └── trash/                    things on their way out
+
+    <run>/                        0711, gone after a reboot
+    ├── mounts/<name>/            mount points, in private mount namespaces
+    └── bundles/<id>/             OCI bundles of running containers and steps
+
+Directories with content that only the owner may see are 0700.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tierce.oci.digest import Digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT_VARIABLE = "TIERCE_ROOT"
+SYSTEM_ROOT = Path("/var/lib/tierce")
+SYSTEM_RUN = Path("/run/tierce")
+
+
+class Paths:
+    """The paths of one store. Nothing is created here; see `create`."""
+
+    def __init__(self, root: Path, run: Path) -> None:
+        self.root = root
+        self.run = run
+        self.database = root / "tierce.db"
+        self.leases = root / "leases"
+        self.locks = root / "locks"
+        self.blobs = root / "blobs"
+        self.indexes = root / "indexes"
+        self.snapshots = root / "snapshots"
+        self.containers = root / "containers"
+        self.cache_mounts = root / "cache-mounts"
+        self.contexts = root / "contexts"
+        self.logs = root / "logs"
+        self.reports = root / "reports"
+        self.trash = root / "trash"
+        self.mounts = run / "mounts"
+        self.bundles = run / "bundles"
+
+    def create(self) -> None:
+        """Make the store's directories. Idempotent. Raises OSError."""
+        # The parents keep the caller's umask; the modes below must not depend on it.
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.root.chmod(0o711)
+        for directory in (self.snapshots, self.containers, self.cache_mounts):
+            _make_directory(directory, 0o711)
+        for directory in (
+            self.locks,
+            self.blobs,
+            self.blobs / "sha256",
+            self.blobs / "sha512",
+            self.indexes,
+            self.indexes / "sha256",
+            self.indexes / "sha512",
+            self.contexts,
+            self.logs,
+            self.reports,
+            self.trash,
+        ):
+            _make_directory(directory, 0o700)
+
+    def create_run(self) -> None:
+        """Make the directories that a reboot takes away. Idempotent. Raises OSError."""
+        self.run.mkdir(parents=True, exist_ok=True)
+        self.run.chmod(0o711)
+        _make_directory(self.mounts, 0o711)
+        _make_directory(self.bundles, 0o711)
+
+    def blob(self, digest: Digest) -> Path:
+        """The file with this content."""
+        return self.blobs / digest.algorithm / digest.hex
+
+    def index(self, diff_id: Digest) -> Path:
+        """The index of the layer with this diff id."""
+        return self.indexes / diff_id.algorithm / diff_id.hex
+
+    def snapshot(self, number: int) -> Path:
+        """The directory of a snapshot, with `fs`, `work` and `merged` in it."""
+        return self.snapshots / str(number)
+
+    def container(self, identifier: str) -> Path:
+        """The directory of a container."""
+        return self.containers / identifier
+
+    def cache_mount(self, number: int) -> Path:
+        """The directory of a cache mount."""
+        return self.cache_mounts / str(number)
+
+    def context_cache(self, name: str) -> Path:
+        """What is remembered of a build context; `name` is a hash, never a path."""
+        return self.contexts / name
+
+
+def default_root(environ: Mapping[str, str], *, privileged: bool) -> Path:
+    """$TIERCE_ROOT, else /var/lib/tierce for root, else below $XDG_DATA_HOME."""
+    if chosen := environ.get(ROOT_VARIABLE):
+        return Path(chosen).absolute()
+    if privileged:
+        return SYSTEM_ROOT
+    data = environ.get("XDG_DATA_HOME", "")
+    # The base directory specification has relative paths ignored.
+    if not data.startswith("/"):
+        data = os.path.join(environ.get("HOME") or "/", ".local/share")
+    return Path(data, "tierce")
+
+
+def default_run(root: Path, environ: Mapping[str, str], *, privileged: bool) -> Path:
+    """Where the state of the store at `root`, which exists, is kept until the next boot.
+
+    Each store has its own directory there, named by the identity of its root, so that one store
+    reached by two names has one. Without $XDG_RUNTIME_DIR (a CI job has none) it is in the root.
+    """
+    if privileged:
+        base = SYSTEM_RUN
+    elif environ.get("XDG_RUNTIME_DIR", "").startswith("/"):
+        base = Path(environ["XDG_RUNTIME_DIR"], "tierce")
+    else:
+        return root / "run"
+    status = os.stat(root)
+    return base / f"{status.st_dev:x}-{status.st_ino:x}"
+
+
+def _make_directory(path: Path, mode: int) -> None:
+    try:
+        os.mkdir(path, mode)
+    except FileExistsError:
+        return
+    os.chmod(path, mode)

@@ -1,0 +1,167 @@
+"""The tables of a store, as migrations: each brings a store from one version to the next.
+
+Migrations are never edited once released, only added to. Digests are text with their algorithm;
+times are seconds since the epoch; sizes are bytes.
+
+The column `lease` that several tables have is the number of the newest lease under which the row
+was made or used; `gc` explains how it protects the row.
+
+The column `boot` names the boot during which something was written without waiting for the disk;
+it is NULL when the disk is known to have it. `durability` explains.
+"""
+
+from __future__ import annotations
+
+_FIRST = (
+    # Content, by its digest. `diff_id`: of the layer that the content is, perhaps compressed.
+    """
+    CREATE TABLE blobs (
+        digest TEXT PRIMARY KEY,
+        size INTEGER NOT NULL,
+        media_type TEXT NOT NULL DEFAULT '',
+        diff_id TEXT,
+        created REAL NOT NULL,
+        lease INTEGER NOT NULL DEFAULT 0,
+        boot TEXT
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX blobs_by_diff_id ON blobs (diff_id) WHERE diff_id IS NOT NULL",
+    # One layer on top of a parent. Numbers are never used twice (AUTOINCREMENT): a process may
+    # still hold the number of one that is gone.
+    # `active`: somebody writes to it; it becomes a snapshot when it is committed.
+    # `unpacked`: there is a directory with its files. `size`: bytes of the layer's own files.
+    """
+    CREATE TABLE snapshots (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        parent INTEGER REFERENCES snapshots (id),
+        active INTEGER NOT NULL DEFAULT 0,
+        unpacked INTEGER NOT NULL DEFAULT 0,
+        backend TEXT NOT NULL,
+        diff_id TEXT,
+        chain_id TEXT,
+        size INTEGER NOT NULL DEFAULT 0,
+        tar_size INTEGER NOT NULL DEFAULT 0,
+        created REAL NOT NULL,
+        lease INTEGER NOT NULL DEFAULT 0,
+        boot TEXT
+    )
+    """,
+    # Only for_layers and add_layer promise one snapshot per layer and parent; two RUN steps may
+    # happen to make the same layer, so this is not unique.
+    "CREATE INDEX snapshots_by_chain_id ON snapshots (chain_id) WHERE chain_id IS NOT NULL",
+    "CREATE INDEX snapshots_by_diff_id ON snapshots (diff_id) WHERE diff_id IS NOT NULL",
+    "CREATE INDEX snapshots_by_parent ON snapshots (parent)",
+    # Images by the digest of their manifest; `config` is the image ID.
+    # `chain_id` is that of the topmost layer, NULL for an image without layers.
+    """
+    CREATE TABLE images (
+        manifest TEXT PRIMARY KEY,
+        config TEXT NOT NULL,
+        os TEXT NOT NULL,
+        architecture TEXT NOT NULL,
+        variant TEXT NOT NULL,
+        created TEXT,
+        size INTEGER NOT NULL,
+        chain_id TEXT,
+        added REAL NOT NULL,
+        lease INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX images_by_config ON images (config)",
+    """
+    CREATE TABLE image_layers (
+        manifest TEXT NOT NULL REFERENCES images (manifest) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        digest TEXT NOT NULL,
+        diff_id TEXT NOT NULL,
+        PRIMARY KEY (manifest, position)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX image_layers_by_diff_id ON image_layers (diff_id)",
+    # Indexes, and what they list; the manifests need not be here.
+    """
+    CREATE TABLE image_indexes (
+        digest TEXT PRIMARY KEY,
+        added REAL NOT NULL,
+        lease INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE index_manifests (
+        image_index TEXT NOT NULL REFERENCES image_indexes (digest) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        manifest TEXT NOT NULL,
+        os TEXT NOT NULL,
+        architecture TEXT NOT NULL,
+        variant TEXT NOT NULL,
+        PRIMARY KEY (image_index, position)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX index_manifests_by_manifest ON index_manifests (manifest)",
+    # References in canonical form, with a tag or with a digest; `target` is the digest of a
+    # manifest or of an index.
+    """
+    CREATE TABLE names (
+        reference TEXT PRIMARY KEY,
+        target TEXT NOT NULL,
+        updated REAL NOT NULL
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX names_by_target ON names (target)",
+    # Results of build steps. A NULL snapshot is the empty file system.
+    """
+    CREATE TABLE records (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        key TEXT NOT NULL,
+        snapshot INTEGER REFERENCES snapshots (id),
+        name TEXT NOT NULL,
+        created REAL NOT NULL,
+        last_used REAL NOT NULL,
+        uses INTEGER NOT NULL DEFAULT 0,
+        components BLOB NOT NULL,
+        lease INTEGER NOT NULL DEFAULT 0
+    )
+    """,
+    "CREATE INDEX records_by_snapshot ON records (snapshot)",
+    """
+    CREATE TABLE record_keys (
+        key TEXT PRIMARY KEY,
+        record INTEGER NOT NULL REFERENCES records (id) ON DELETE CASCADE
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX record_keys_by_record ON record_keys (record)",
+    # Work in flight. The row tells what for; who lives is told by file locks (see `leases`).
+    """
+    CREATE TABLE leases (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        purpose TEXT NOT NULL,
+        pid INTEGER NOT NULL,
+        started REAL NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE containers (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        image TEXT NOT NULL,
+        snapshot INTEGER REFERENCES snapshots (id),
+        state TEXT NOT NULL,
+        created REAL NOT NULL
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX containers_by_image ON containers (image)",
+    """
+    CREATE TABLE cache_mounts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        name TEXT NOT NULL UNIQUE,
+        ready INTEGER NOT NULL DEFAULT 0,
+        size INTEGER NOT NULL DEFAULT 0,
+        created REAL NOT NULL,
+        last_used REAL NOT NULL,
+        lease INTEGER NOT NULL DEFAULT 0
+    )
+    """,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+VERSION = len(MIGRATIONS)

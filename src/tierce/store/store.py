@@ -1,0 +1,91 @@
+"""A store: everything on disk, behind one object."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tierce.store.blobs import Blobs
+from tierce.store.cache_mounts import CacheMounts
+from tierce.store.containers import ContainerRows
+from tierce.store.database import Database
+from tierce.store.durability import Durability
+from tierce.store.failures import reported
+from tierce.store.images import Images
+from tierce.store.leases import Leases
+from tierce.store.locks import Locks
+from tierce.store.paths import Paths, default_root, default_run
+from tierce.store.records import Records
+from tierce.store.trash import Trash
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+    from typing import Self
+
+
+class Store:
+    """An open store. Its parts may be used from several threads; close it when they are done.
+
+    Processes that share a store need not know of each other.
+    """
+
+    def __init__(self, paths: Paths, database: Database) -> None:
+        self.paths = paths
+        self.database = database
+        self.durability = Durability(database, paths.root)
+        self.locks = Locks(paths.locks)
+        self.leases = Leases(database, paths.leases)
+        self.trash = Trash(paths.trash)
+        self.blobs = Blobs(database, paths, self.leases, self.durability)
+        self.images = Images(database, self.blobs, self.leases)
+        self.records = Records(database, self.leases, lambda _number: True)
+        self.containers = ContainerRows(database)
+        self.cache_mounts = CacheMounts(database, paths, self.leases, self.locks)
+
+    @classmethod
+    def open(cls, root: Path | None = None, run: Path | None = None) -> Self:
+        """Open the store at `root`, making it if there is none.
+
+        By default the root is $TIERCE_ROOT, /var/lib/tierce for root, else below $XDG_DATA_HOME;
+        `run` follows from it. Raises StoreError: StoreVersion for a store of a newer tierce,
+        which is left as it is, StoreFull without space to make one.
+        """
+        privileged = os.geteuid() == 0
+        chosen = default_root(os.environ, privileged=privileged) if root is None else root
+        chosen = chosen.absolute()
+        with reported(f"open store {chosen}"):
+            # The database is the last thing that is made, so its presence says: complete.
+            if not os.path.exists(chosen / "tierce.db"):
+                Paths(chosen, chosen).create()
+            if run is None:
+                run = default_run(chosen, os.environ, privileged=privileged)
+            paths = Paths(chosen, run)
+            if not os.path.exists(paths.bundles):
+                paths.create_run()
+            return cls(paths, Database.open(paths.database))
+
+    def close(self) -> None:
+        """Close the store; what it gave out must not be used any more. Idempotent.
+
+        SQLite then writes its log back, which waits for the disk; a process that is about to end
+        may leave that to the next one and not close at all.
+        """
+        self.database.close()
+        self.leases.close()
+
+    def lock(self, key: str) -> AbstractContextManager[None]:
+        """Hold the lock `key`, across threads and processes, while the block runs."""
+        return self.locks.hold(key)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
