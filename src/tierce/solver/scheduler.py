@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
 from typing import Generic
 
-from tierce.errors import Cancelled, TierceError
+from tierce.errors import BuildError, Cancelled, TierceError
 from tierce.graph.vertex import Vertex, sorted_vertices
 from tierce.solver.progress import (
     Listener,
@@ -116,7 +116,11 @@ class Solver(Generic[V]):
             node.key = keys.definition
         if vertex.ignore_cache:
             return
-        record = self._find(node, keys, None)
+        try:
+            record = self._find(node, keys)
+        except TierceError as error:
+            _place(error, vertex)
+            raise
         if record is not None and self._restore(node, record):
             self._report_cached(vertex)
 
@@ -127,7 +131,7 @@ class Solver(Generic[V]):
             self._report_started(vertex)
             self._listener(VertexFinished(vertex.digest, time.time()))
 
-    def _find(self, node: _Node[V], keys: Keys, content: Content | None) -> CacheRecord | None:
+    def _find(self, node: _Node[V], keys: Keys) -> CacheRecord | None:
         """A record of this vertex, by its definition or by the content that it reads."""
         if keys.definition:
             record = self._records.find([keys.definition])
@@ -135,10 +139,10 @@ class Solver(Generic[V]):
                 return record
         if not keys.by_content or not keys.near:
             return None
-        if content is None:
-            if self._records.find([keys.near]) is None:
-                return None
-            content = self._content(node)
+        # What a step reads is only looked at when some version of the step was ever recorded.
+        if not self._records.has(keys.near):
+            return None
+        content = self._content(node)
         return self._records.find([content.key]) if content else None
 
     def _content(self, node: _Node[V]) -> Content | None:
@@ -206,34 +210,31 @@ class Solver(Generic[V]):
         guard = keys.near or keys.definition
         with nullcontext() if vertex.ignore_cache else self._lock(f"step-{guard}"):
             if not vertex.ignore_cache:
-                record = self._find(node, keys, None)
+                record = self._find(node, keys)
                 if record is not None and self._restore(node, record):
                     self._report_cached(vertex)
                     return
             self._report_started(vertex)
             try:
-                value = self._execute(node, keys)
+                self._execute(node, keys)
             except Cancelled:
                 self._report_finished(vertex, canceled=True)
                 raise
             except TierceError as error:
+                _place(error, vertex)
                 self._report_finished(vertex, error=error.message)
                 raise
             except BaseException as error:
                 self._report_finished(vertex, error=f"{type(error).__name__}: {error}")
                 raise
         self._report_finished(vertex)
-        assert value is node.value
 
-    def _execute(self, node: _Node[V], keys: Keys) -> V:
+    def _execute(self, node: _Node[V], keys: Keys) -> None:
         vertex = node.vertex
         inputs = [_value(each) for each in node.inputs]
+        input_keys = [each.key for each in node.inputs]
         step = RunningStep(vertex, self._listener, self._cancelled)
-        value = self._worker.run(vertex, inputs, step)
-        content = None
-        if keys.by_content:
-            input_keys = [each.key for each in node.inputs]
-            content = self._worker.content(vertex, input_keys, inputs)
+        value, content = self._worker.run(vertex, input_keys, inputs, step)
         own = content.key if content else keys.definition
         found_by = [key for key in (own, keys.definition, keys.near) if key]
         self._records.add(
@@ -243,7 +244,6 @@ class Solver(Generic[V]):
             components=content.components if content else b"",
         )
         node.finish(own, value)
-        return value
 
     # Reporting
 
@@ -260,6 +260,16 @@ class Solver(Generic[V]):
     def _report_cached(self, vertex: Vertex) -> None:
         self._report_started(vertex)
         self._listener(VertexFinished(vertex.digest, time.time(), cached=True))
+
+
+def _place(error: TierceError, vertex: Vertex) -> None:
+    """Tell a build error which step it comes from."""
+    if isinstance(error, BuildError):
+        error.vertex = error.vertex or vertex.name
+        if vertex.source is not None and not error.line:
+            error.file = vertex.source.file
+            error.line = vertex.source.first_line
+            error.end_line = vertex.source.last_line
 
 
 def _value(node: _Node[V]) -> V:

@@ -62,8 +62,11 @@ class CacheRecords(Protocol):
     def find(self, keys: Sequence[str]) -> CacheRecord | None:
         """The newest record under the first of these keys that has any."""
 
+    def has(self, key: str) -> bool:
+        """Whether a key finds a record."""
+
     def add(
-        self, keys: Sequence[str], snapshot: int | None, name: str = "", components: bytes = b""
+        self, keys: Sequence[str], snapshot: int | None, name: str, components: bytes = b""
     ) -> CacheRecord:
         """Remember a result under all these keys; its users know it by the first."""
 
@@ -98,8 +101,10 @@ class Worker(Protocol[V]):
     ) -> Content | None:
         """The content key; None when an input that it needs is not at hand."""
 
-    def run(self, vertex: Vertex, inputs: Sequence[V], step: Step) -> V:
-        """Run the operation.
+    def run(
+        self, vertex: Vertex, input_keys: Sequence[str], inputs: Sequence[V], step: Step
+    ) -> tuple[V, Content | None]:
+        """Run the operation; its result, and the content it read where that makes the key.
 
         Raises TierceError when it fails, Cancelled when `step.cancelled` was set meanwhile.
         """

@@ -47,6 +47,7 @@ class LocalTree:
         self._digests = digests
         self._racy_after = now_racy_after()
         self._directories: dict[str, list[Row]] = {}
+        self._entries: dict[str, list[Entry]] = {}
         self._lock = threading.RLock()
         self.bytes_read = 0
         """Bytes of files that were read because their digest was not known."""
@@ -88,8 +89,12 @@ class LocalTree:
 
     def children(self, path: str) -> list[Entry]:
         """What is in a directory, sorted by name."""
-        prefix = f"{path}/" if path else ""
-        return [self._entry(prefix + row[0], row) for row in self.rows(path)]
+        known = self._entries.get(path)
+        if known is None:
+            prefix = f"{path}/" if path else ""
+            known = [self._entry(prefix + row[0], row) for row in self.rows(path)]
+            self._entries[path] = known
+        return known
 
     def walk(self, path: str = "") -> Iterator[Entry]:
         """Everything below a directory, each directory before what it holds, names sorted."""

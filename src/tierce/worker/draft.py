@@ -125,6 +125,11 @@ class LayerDraft:
 
     # The result
 
+    def content(self, path: str) -> Content | None:
+        """Where the bytes of a file that was put are, when they are in a file."""
+        item = self._items.get(path)
+        return item[1] if item is not None and isinstance(item[1], Content) else None
+
     def items(self) -> list[Item]:
         """What the layer holds, in a layer's order.
 
