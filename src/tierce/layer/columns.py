@@ -41,10 +41,12 @@ class Columns:
 
     __slots__ = (
         "_codes", "_devices", "_digests", "_links", "_mtimes", "_nanoseconds", "_offsets",
-        "_shapes", "_sizes", "_xattrs", "paths",
+        "_shapes", "_sizes", "_xattrs", "has_all_parents", "paths",
     )  # fmt: skip
 
     paths: list[str]
+    has_all_parents: bool
+    """Whether the directory of each entry is an entry as well."""
     _shapes: list[_Shape]
     _codes: array[int]
     _sizes: array[int]
@@ -65,6 +67,9 @@ class Columns:
             zip(*rows) if rows else repeat((), len(Entry._fields))
         )
         self.paths = list(paths)
+        directories = {path for path, kind in zip(paths, kinds) if kind == "dir"}
+        parents = {path.rpartition("/")[0] for path in paths}
+        self.has_all_parents = parents - directories <= {""}
         codes: dict[_Shape, int] = {}
         known = map(bool, digests)
         self._codes = _packed(
@@ -85,6 +90,10 @@ class Columns:
 
     def __len__(self) -> int:
         return len(self.paths)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        return frozenset([shape[0] for shape in self._shapes])
 
     def kind(self, row: int) -> str:
         return self._shapes[self._codes[row]][0]
@@ -145,6 +154,7 @@ class Columns:
         devices = [number for row, device in self._devices.items() for number in (row, *device)]
         sections = [
             _bytes_section(b"\0".join([encode_path(path) for path in self.paths])),
+            _bytes_section(b"\1" if self.has_all_parents else b"\0"),
             _section(_packed(shapes)),
             _section(self._codes),
             _section(self._sizes),
@@ -180,6 +190,7 @@ class Columns:
         self.paths = paths.split("\0") if rows else []
         if len(self.paths) != rows:
             raise ValueError("wrong number of paths")
+        self.has_all_parents = sections.bytes() == b"\1"
         flat = sections.numbers()
         self._shapes = [
             (_KINDS[flat[at]], flat[at + 1], flat[at + 2], flat[at + 3], bool(flat[at + 4]))

@@ -78,3 +78,15 @@ def encode_path(path: str) -> bytes:
 def decode_path(raw: bytes) -> str:
     """The inverse of `encode_path`, for any bytes."""
     return raw.decode(PATH_ENCODING, PATH_ERRORS)
+
+
+def keeps_xattr(name: str) -> bool:
+    """Whether an extended attribute belongs to a layer.
+
+    `security.capability` and the user's own do. The rest is bound to the host (SELinux labels,
+    IMA signatures, ACLs of host ids) or to the overlay file system: a layer that could bring
+    `trusted.overlay.redirect` would decide what the kernel shows from other layers.
+    """
+    return name == "security.capability" or (
+        name.startswith("user.") and not name.startswith("user.overlay.")
+    )

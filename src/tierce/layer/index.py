@@ -38,6 +38,16 @@ class LayerIndex:
     def __iter__(self) -> Iterator[Entry]:
         return self._columns.entries(0, len(self._paths))
 
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of entries that occur."""
+        return self._columns.kinds
+
+    @property
+    def has_all_parents(self) -> bool:
+        """Whether the directory of each entry is an entry as well (the root aside)."""
+        return self._columns.has_all_parents
+
     def entry(self, row: int) -> Entry:
         """The entry of one row."""
         return self._columns.entry(row)
@@ -68,6 +78,11 @@ class LayerIndex:
         # "\1" sorts right after the "\0" that separates `path` from what is in it.
         stop = bisect_left(self._paths, sort_key(path) + "\1", lo=start, key=sort_key)
         return range(start, stop)
+
+    def has_inside(self, path: str) -> bool:
+        """Whether anything is inside `path`."""
+        row = self.rows(path).stop
+        return row < len(self._paths) and (not path or self._paths[row].startswith(path + "/"))
 
     def names(self, path: str) -> list[str]:
         """The names in the directory `path`, sorted; of whiteouts too."""
