@@ -114,6 +114,11 @@ class MergedView(Tree):
             yield from self._walk(node, {})
 
     def content(self, entry: Entry) -> Content:
+        if entry.offset >= 0:
+            # An entry of this tree; where one layer makes the directory, it can only be its.
+            directory = self._directories.get(entry.path.rpartition("/")[0])
+            if directory is not None and len(directory.layers) == 1:
+                return directory.layers[0].content(entry)
         leaf = self._source(entry)
         return leaf.layer.content(leaf.entry)
 
