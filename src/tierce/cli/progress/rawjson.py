@@ -1,0 +1,122 @@
+"""`--progress=rawjson`: BuildKit's SolveStatus as a line of JSON for each event."""
+
+from __future__ import annotations
+
+import threading
+import time
+from binascii import b2a_base64
+
+from tierce.cli.format.gojson import encode
+from tierce.cli.format.values import Struct
+from tierce.cli.progress.trace import warning_text
+from tierce.solver.progress import VertexFinished, VertexLog, VertexStarted, VertexStatus
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TextIO
+
+    from tierce.solver.progress import Event, VertexWarning
+
+
+class RawJsonRenderer:
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._started: dict[str, VertexStarted] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            if isinstance(event, VertexStarted):
+                self._started[event.vertex] = event
+            kind, fields = self._fields(event)
+            if fields is not None:
+                self._stream.write(encode(struct({kind: [fields]}), escape_html=True) + "\n")
+                self._stream.flush()
+
+    def close(self, error: BaseException | None = None) -> None:
+        with self._lock:
+            self._stream.flush()
+
+    def _fields(self, event: Event) -> tuple[str, Struct | None]:
+        if isinstance(event, VertexStarted | VertexFinished):
+            started = self._started.get(event.vertex)
+            return "vertexes", vertex_fields(started, event) if started else None
+        if isinstance(event, VertexStatus):
+            return "statuses", status_fields(event)
+        if isinstance(event, VertexLog):
+            return "logs", log_fields(event)
+        return "warnings", warning_fields(event)
+
+
+def vertex_fields(started: VertexStarted, event: VertexStarted | VertexFinished) -> Struct:
+    fields: dict[str, object] = {
+        "digest": started.vertex,
+        "inputs": list(started.inputs),
+        "name": started.name,
+        "started": timestamp(started.time),
+    }
+    if isinstance(event, VertexFinished):
+        fields["completed"] = timestamp(event.time)
+        fields["cached"] = event.cached
+        fields["error"] = "context canceled" if event.canceled else event.error
+    return struct(fields)
+
+
+def status_fields(event: VertexStatus) -> Struct:
+    return struct(
+        {
+            "id": event.id,
+            "vertex": event.vertex,
+            "total": event.total,
+            "current": event.current,
+            "timestamp": timestamp(event.finished or time.time()),
+            "started": timestamp(event.started),
+            "completed": timestamp(event.finished) if event.finished else "",
+        },
+        kept={"current"},
+    )
+
+
+def log_fields(event: VertexLog) -> Struct:
+    return struct(
+        {
+            "vertex": event.vertex,
+            "stream": event.stream,
+            "data": b2a_base64(event.data, newline=False).decode(),
+            "timestamp": timestamp(event.time),
+        },
+        kept={"data"},
+    )
+
+
+def warning_fields(event: VertexWarning) -> Struct:
+    """A warning; BuildKit's texts are bytes, and the lines of the place begin at 1."""
+    place = struct({"start": struct({"line": event.line}), "end": struct({"line": event.line})})
+    return struct(
+        {
+            "vertex": event.vertex,
+            "level": 1,
+            "short": b2a_base64(warning_text(event).encode(), newline=False).decode(),
+            "detail": [b2a_base64(text.encode(), newline=False).decode() for text in event.detail],
+            "url": event.url,
+            "sourceInfo": struct({"filename": event.file}) if event.file else "",
+            "range": [place] if event.line else [],
+        }
+    )
+
+
+def struct(fields: dict[str, object], kept: set[str] | None = None) -> Struct:
+    """An object whose empty fields are left out, but those to be kept."""
+    return Struct("", fields, omitted=frozenset(fields.keys() - (kept or set())))
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339 in UTC, with nine places less their zeros at the end."""
+    whole, fraction = divmod(round(seconds * 1_000_000_000), 1_000_000_000)
+    text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
+    return text + (f".{fraction:09}".rstrip("0") if fraction else "") + "Z"
+
+
+def make(stream: TextIO, environ: Mapping[str, str]) -> RawJsonRenderer:
+    return RawJsonRenderer(stream)
