@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from itertools import count
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
     from tierce.store.durability import Durability
     from tierce.store.leases import Leases
     from tierce.store.paths import Paths
+
+_CANNOT_SEND = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
+"""What sendfile(2) says of file systems without splicing."""
+
+_PIECE = 1 << 18
 
 
 class Publisher:
@@ -134,6 +140,22 @@ class BlobWriter:
             raise store_error("store blob", error) from error
         self.size += len(data)
         return len(data)
+
+    def write_from(self, descriptor: int, offset: int, length: int) -> int:
+        """Append up to `length` bytes of another file, for a caller that hashes and then `adopt`s.
+
+        The kernel copies. Returns how many bytes it were; 0 when the file ends at `offset`.
+        """
+        try:
+            sent = os.sendfile(self._descriptor, descriptor, offset, length)
+        except OSError as error:
+            if error.errno not in _CANNOT_SEND:
+                raise store_error("store blob", error) from error
+            with reported("store blob"):
+                piece = os.pread(descriptor, min(length, _PIECE), offset)
+            return self.write_unhashed(piece)
+        self.size += sent
+        return sent
 
     def commit(self) -> Digest:
         """Make what was written the blob with its digest.

@@ -1,26 +1,26 @@
 """Every path of a store, and what is at it. No other module joins names to the root.
 
-    <root>/                       0711, so that a container's mapped users can reach snapshots
-    ├── tierce.db  -wal  -shm     what is true about everything else here (`database`)
-    ├── leases                    one byte per living lease, held with file locks (`leases`)
-    ├── locks/<name>              locks between processes, there while somebody wants one (`locks`)
-    ├── blobs/<alg>/<hex>         content by its digest; `.<lease>-<n>` while it is written
-    ├── indexes/<alg>/<hex>       what the layer with this diff id holds; can be made again
-    ├── snapshots/<n>/fs          the files of one layer (overlay) or of a whole tree (copy)
-    ├── snapshots/<n>/work        the kernel's work directory for overlayfs
-    ├── snapshots/<n>/merged      an empty directory to mount the snapshot at
-    ├── containers/<id>/          what a container needs between its start and its removal
-    ├── cache-mounts/<n>/         contents of RUN --mount=type=cache
-    ├── contexts/<name>           what the last walk over a build context found; a cache
-    ├── logs/                     complete output of build steps
-    ├── reports/                  where an unexpected error wrote what it knew
-    └── trash/                    things on their way out
+<root>/                       0711; what is in it is 0700: layers hold setuid programs
+├── tierce.db  -wal  -shm     what is true about everything else here (`database`)
+├── leases                    one byte per living lease, held with file locks (`leases`)
+├── locks/<name>              locks between processes, there while somebody wants one (`locks`)
+├── blobs/<alg>/<hex>         content by its digest; `.<lease>-<n>` while it is written
+├── indexes/<alg>/<hex>       what the layer with this diff id holds; can be made again
+├── snapshots/<n>/fs          the files of one layer, with overlayfs's whiteouts
+├── snapshots/<n>/tree        the files of a layer and of all beneath (copy)
+├── snapshots/<n>/work        the kernel's work directory for overlayfs
+├── snapshots/<n>/merged      an empty directory to mount the snapshot at
+├── snapshots/empty           a directory for ever empty, beneath layers without a parent
+├── containers/<id>/          what a container needs between its start and its removal
+├── cache-mounts/<n>/         contents of RUN --mount=type=cache
+├── contexts/<name>           what the last walk over a build context found; a cache
+├── logs/                     complete output of build steps
+├── reports/                  where an unexpected error wrote what it knew
+└── trash/                    things on their way out
 
-    <run>/                        0711, gone after a reboot
-    ├── mounts/<name>/            mount points, in private mount namespaces
-    └── bundles/<id>/             OCI bundles of running containers and steps
-
-Directories with content that only the owner may see are 0700.
+<run>/                        0711, gone after a reboot
+├── mounts/<name>/            mount points, in private mount namespaces
+└── bundles/<id>/             OCI bundles of running containers and steps
 """
 
 from __future__ import annotations
@@ -65,9 +65,11 @@ class Paths:
         # The parents keep the caller's umask; the modes below must not depend on it.
         self.root.mkdir(parents=True, exist_ok=True)
         self.root.chmod(0o711)
-        for directory in (self.snapshots, self.containers, self.cache_mounts):
-            _make_directory(directory, 0o711)
         for directory in (
+            self.snapshots,
+            self.snapshots / "empty",
+            self.containers,
+            self.cache_mounts,
             self.locks,
             self.blobs,
             self.blobs / "sha256",
@@ -98,7 +100,7 @@ class Paths:
         return self.indexes / diff_id.algorithm / diff_id.hex
 
     def snapshot(self, number: int) -> Path:
-        """The directory of a snapshot, with `fs`, `work` and `merged` in it."""
+        """The directory of a snapshot; `snapshots.base` names what is in it."""
         return self.snapshots / str(number)
 
     def container(self, identifier: str) -> Path:

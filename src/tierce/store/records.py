@@ -79,6 +79,10 @@ class Records:
                 return record
         return None
 
+    def has(self, key: str) -> bool:
+        """Whether a key finds a record. Not counted as a use, and nothing is protected."""
+        return self._database.one("SELECT 1 FROM record_keys WHERE key = ?", (key,)) is not None
+
     def add(
         self, keys: Sequence[str], snapshot: int | None, name: str, components: bytes = b""
     ) -> Record:

@@ -29,14 +29,14 @@ _FIRST = (
     # One layer on top of a parent. Numbers are never used twice (AUTOINCREMENT): a process may
     # still hold the number of one that is gone.
     # `active`: somebody writes to it; it becomes a snapshot when it is committed.
-    # `unpacked`: there is a directory with its files. `size`: bytes of the layer's own files.
+    # `forms`: the directories it has, a sum of 1 (`fs`, the layer's own files and whiteouts) and
+    # 2 (`tree`, the files of the layer and all beneath). `size`: bytes of the layer's own files.
     """
     CREATE TABLE snapshots (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         parent INTEGER REFERENCES snapshots (id),
         active INTEGER NOT NULL DEFAULT 0,
-        unpacked INTEGER NOT NULL DEFAULT 0,
-        backend TEXT NOT NULL,
+        forms INTEGER NOT NULL DEFAULT 0,
         diff_id TEXT,
         chain_id TEXT,
         size INTEGER NOT NULL DEFAULT 0,
@@ -49,6 +49,7 @@ _FIRST = (
     # Only for_layers and add_layer promise one snapshot per layer and parent; two RUN steps may
     # happen to make the same layer, so this is not unique.
     "CREATE INDEX snapshots_by_chain_id ON snapshots (chain_id) WHERE chain_id IS NOT NULL",
+    "CREATE INDEX snapshots_unfinished ON snapshots (parent) WHERE chain_id IS NULL",
     "CREATE INDEX snapshots_by_diff_id ON snapshots (diff_id) WHERE diff_id IS NOT NULL",
     "CREATE INDEX snapshots_by_parent ON snapshots (parent)",
     # Images by the digest of their manifest; `config` is the image ID.

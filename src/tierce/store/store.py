@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
+from tierce.store import snapshots
 from tierce.store.blobs import Blobs
 from tierce.store.cache_mounts import CacheMounts
 from tierce.store.containers import ContainerRows
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from tierce.store.layers import Layers
+
 
 class Store:
     """An open store. Its parts may be used from several threads; close it when they are done.
@@ -40,9 +44,14 @@ class Store:
         self.trash = Trash(paths.trash)
         self.blobs = Blobs(database, paths, self.leases, self.durability)
         self.images = Images(database, self.blobs, self.leases)
-        self.records = Records(database, self.leases, lambda _number: True)
+        self.snapshots = snapshots.Snapshots(
+            database, self.leases, self.blobs, lambda: self.parts.files
+        )
+        self.records = Records(database, self.leases, self.snapshots.exists)
         self.containers = ContainerRows(database)
         self.cache_mounts = CacheMounts(database, paths, self.leases, self.locks)
+        self._guard = threading.Lock()
+        self._parts: snapshots.Parts | None = None
 
     @classmethod
     def open(cls, root: Path | None = None, run: Path | None = None) -> Self:
@@ -65,6 +74,27 @@ class Store:
             if not os.path.exists(paths.bundles):
                 paths.create_run()
             return cls(paths, Database.open(paths.database))
+
+    @property
+    def parts(self) -> snapshots.Parts:
+        """What works on layers and files, loaded by its first use."""
+        with self._guard:
+            if self._parts is None:
+                self._parts = snapshots.Parts(
+                    self.database,
+                    self.paths,
+                    self.leases,
+                    self.locks,
+                    self.trash,
+                    self.durability,
+                    self.blobs,
+                )
+            return self._parts
+
+    @property
+    def layers(self) -> Layers:
+        """The layers, by their diff ids."""
+        return self.parts.layers
 
     def close(self) -> None:
         """Close the store; what it gave out must not be used any more. Idempotent.

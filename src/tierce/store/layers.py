@@ -1,0 +1,193 @@
+"""Layers by their diff id: as tars, wherever these come from, and their indexes."""
+
+from __future__ import annotations
+
+import os
+import threading
+from itertools import count
+
+from tierce.errors import CorruptLayer, DigestMismatch, NotFound
+from tierce.layer.compression import open_decompressed
+from tierce.layer.index import LayerIndex, build_index
+from tierce.layer.writer import write_layer
+from tierce.oci.digest import Digest
+from tierce.oci.media_types import OCI_LAYER
+from tierce.store.failures import reported
+from tierce.store.streams import RegeneratedTar, VerifiedStream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from tierce.store.blobs import Blobs
+    from tierce.store.database import Database
+    from tierce.store.leases import Leases
+    from tierce.store.locks import Locks
+    from tierce.store.paths import Paths
+    from tierce.store.snapshots.contents import SnapshotContents
+
+_CHUNK = 1 << 20
+_KEPT_INDEXES = 32
+
+
+class Layers:
+    """The layers of a store.
+
+    The uncompressed tar of a layer may be a blob, come out of a compressed one, or be written
+    again from a snapshot's directory; it has the same bytes each time.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        paths: Paths,
+        leases: Leases,
+        locks: Locks,
+        blobs: Blobs,
+        contents: SnapshotContents,
+    ) -> None:
+        self._database = database
+        self._paths = paths
+        self._leases = leases
+        self._locks = locks
+        self._blobs = blobs
+        self._contents = contents
+        self._names = count()
+        self._guard = threading.Lock()
+        self._indexes: dict[Digest, LayerIndex] = {}
+
+    def has(self, diff_id: Digest) -> bool:
+        """Whether the layer's content can be had."""
+        return self._find_blob(diff_id) is not None or self._contents.find(diff_id) is not None
+
+    def indexed(self, diff_id: Digest) -> bool:
+        """Whether there is an index of the layer already."""
+        return diff_id in self._indexes or self._paths.index(diff_id).exists()
+
+    def index(self, diff_id: Digest) -> LayerIndex:
+        """What the layer holds; made on first use by reading the layer once, and kept.
+
+        Raises NotFound, LayerError, StoreError.
+        """
+        with self._guard:
+            known = self._indexes.get(diff_id)
+        if known is None:
+            known = self._read_index(diff_id)
+        if known is None:
+            with self.open_tar(diff_id) as tar:
+                known = build_index(tar)[0]
+            self.put_index(diff_id, known)
+        self._remember(diff_id, known)
+        return known
+
+    def put_index(self, diff_id: Digest, index: LayerIndex) -> None:
+        """Keep the index of a layer that is here or about to be. Idempotent."""
+        path = self._paths.index(diff_id)
+        with self._leases.ensure("store index"), reported(f"store index of {diff_id}"):
+            name = f".{self._leases.current}-{os.getpid()}-{next(self._names)}"
+            temporary = path.parent / name
+            try:
+                # Not synced: it holds a checksum, and can be made again.
+                temporary.write_bytes(index.encode())
+                os.rename(temporary, path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+        self._remember(diff_id, index)
+
+    def open_tar(self, diff_id: Digest) -> BinaryIO:
+        """The uncompressed tar as a stream; the caller closes it.
+
+        What does not come from a blob of that digest is verified as it is read: the last read
+        raises DigestMismatch. Raises NotFound, LayerError, StoreError.
+        """
+        blob = self._find_blob(diff_id)
+        if blob == diff_id:
+            return self._blobs.open(diff_id)
+        snapshot = self._contents.find(diff_id)
+        if snapshot is not None:
+            items = self._contents.items(snapshot)
+            return RegeneratedTar(items, diff_id).buffered()
+        if blob is None:
+            raise NotFound("layer", str(diff_id))
+        with reported(f"read layer {diff_id}"):
+            return VerifiedStream(open_decompressed(self._blobs.path(blob)), diff_id).buffered()
+
+    def write_tar(self, diff_id: Digest, sink: Callable[[memoryview], object]) -> int:
+        """Give the uncompressed tar to `sink`, piece by piece; returns its size in bytes.
+
+        The quicker way than `open_tar` where the sink decides. A sink must not keep the memory it
+        is given; what it got before an error is worthless. Raises as `open_tar`.
+        """
+        if self._find_blob(diff_id) != diff_id:
+            snapshot = self._contents.find(diff_id)
+            if snapshot is not None:
+                with reported(f"read snapshot {snapshot}"):
+                    items = self._contents.items(snapshot)
+                    written = write_layer(items, sink, hash_files=False)
+                if written.diff_id != diff_id:
+                    raise _mismatch(diff_id, written.diff_id)
+                return written.size
+        size = 0
+        buffer = memoryview(bytearray(_CHUNK))
+        with self.open_tar(diff_id) as tar:
+            while True:
+                with reported(f"read layer {diff_id}"):
+                    length = tar.readinto(buffer)  # type: ignore[attr-defined]
+                if not length:
+                    return size
+                sink(buffer[:length])
+                size += length
+
+    def ensure_tar(self, diff_id: Digest) -> Path:
+        """The uncompressed tar as a file, made a blob if it is none yet. Raises as `open_tar`."""
+        if self._find_blob(diff_id) != diff_id:
+            with self._locks.hold(f"tar {diff_id}"), self._leases.ensure("unpack layer"):
+                if not self._blobs.has(diff_id):
+                    with self._blobs.writer(media_type=OCI_LAYER, expected=diff_id) as writer:
+                        self.write_tar(diff_id, writer.write)
+                        writer.commit()
+        return self._blobs.path(diff_id)
+
+    def tar_size(self, diff_id: Digest) -> int:
+        """Bytes of the uncompressed tar, found out by reading it where nobody has before.
+
+        Raises as `open_tar`.
+        """
+        blob = self._blobs.find(diff_id)
+        if blob is not None:
+            return int(blob.size)
+        row = self._database.one(
+            "SELECT tar_size FROM snapshots WHERE diff_id = ? AND tar_size > 0 LIMIT 1",
+            (str(diff_id),),
+        )
+        return self.write_tar(diff_id, len) if row is None else int(row[0])
+
+    def _find_blob(self, diff_id: Digest) -> Digest | None:
+        """The best blob with the layer's content: the plain tar, if there is one."""
+        for digest in self._blobs.by_diff_id(diff_id):
+            if self._blobs.has(digest):
+                return digest
+        return None
+
+    def _read_index(self, diff_id: Digest) -> LayerIndex | None:
+        path = self._paths.index(diff_id)
+        try:
+            return LayerIndex.decode(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except CorruptLayer:
+            path.unlink(missing_ok=True)  # torn by a crash, or of an older form
+            return None
+
+    def _remember(self, diff_id: Digest, index: LayerIndex) -> None:
+        with self._guard:
+            self._indexes[diff_id] = index
+            if len(self._indexes) > _KEPT_INDEXES:
+                del self._indexes[next(iter(self._indexes))]
+
+
+def _mismatch(expected: Digest, actual: Digest) -> DigestMismatch:
+    return DigestMismatch("layer", expected=str(expected), actual=str(actual))

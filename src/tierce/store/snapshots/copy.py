@@ -1,0 +1,137 @@
+"""Snapshots as whole trees, for where overlayfs is not to be had."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from tierce.layer.apply import apply_layer
+from tierce.layer.diff import tree_changes
+from tierce.linux.mounts import MountSpec
+from tierce.store.snapshots.base import MERGED_NAME, TREE, TREE_NAME, WORK_NAME, LayerDirectories
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from tierce.layer.entry import Item
+
+_CHUNK = 1 << 30
+
+
+class CopySnapshotter:
+    """Implements `Snapshotter`: each snapshot a copy of its parent, with its changes made."""
+
+    name = "copy"
+    form = TREE
+
+    def __init__(self, empty: Path) -> None:
+        """`empty` is an empty directory: what a snapshot without a parent is compared with."""
+        self._empty = empty
+
+    def prepare(self, directory: Path, parents: Sequence[Path]) -> None:
+        _make_directories(directory)
+        if parents:
+            copy_tree(str(parents[0] / TREE_NAME), str(directory / TREE_NAME))
+
+    def unpack(self, directory: Path, base: Path | None, tars: Iterable[BinaryIO]) -> None:
+        _make_directories(directory)
+        if base is not None:
+            copy_tree(str(base / TREE_NAME), str(directory / TREE_NAME))
+        for tar in tars:
+            apply_layer(tar, str(directory / TREE_NAME), whiteouts="remove")
+
+    def commit(self, directory: Path) -> None:
+        """Nothing to do."""
+
+    def mounts(
+        self, directory: Path, parents: Sequence[Path], *, read_only: bool
+    ) -> list[MountSpec]:
+        options = ("bind", "ro") if read_only else ("bind",)
+        return [MountSpec("bind", str(directory / TREE_NAME), "", options)]
+
+    def changes(self, directory: Path, parents: Sequence[Path]) -> Iterator[Item]:
+        lower = parents[0] / TREE_NAME if parents else self._empty
+        return tree_changes(str(lower), str(directory / TREE_NAME))
+
+    def directories(self, directory: Path, parents: Sequence[Path]) -> LayerDirectories:
+        return LayerDirectories(
+            directory / MERGED_NAME, directory / TREE_NAME, directory / WORK_NAME, ()
+        )
+
+
+def copy_tree(source: str, target: str) -> None:
+    """Copy all that is in a directory into an existing one, exactly: owners, permissions, times,
+    attributes, hard links, devices; and the attributes of the directory itself.
+
+    Neither may be written to by others meanwhile. Raises OSError.
+    """
+    links: dict[tuple[int, int], str] = {}
+    directories = [(source, target)]
+    pending = [(source, target)]
+    while pending:
+        here, there = pending.pop()
+        with os.scandir(here) as entries:
+            for entry in entries:
+                destination = f"{there}/{entry.name}"
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISDIR(status.st_mode):
+                    os.mkdir(destination, 0o700)
+                    directories.append((entry.path, destination))
+                    pending.append((entry.path, destination))
+                    continue
+                identity = (status.st_dev, status.st_ino)
+                if identity in links:
+                    os.link(links[identity], destination, follow_symlinks=False)
+                    continue
+                if status.st_nlink > 1:
+                    links[identity] = destination
+                _copy_file(entry.path, destination, status)
+    # Their times change with their contents, and their permissions might forbid making these.
+    for here, there in reversed(directories):
+        _copy_attributes(here, there, os.lstat(here))
+
+
+def _copy_file(source: str, target: str, status: os.stat_result) -> None:
+    mode = status.st_mode
+    if stat.S_ISREG(mode):
+        _copy_content(source, target)
+    elif stat.S_ISLNK(mode):
+        os.symlink(os.readlink(source), target)
+    else:  # sockets too: a process may have left one, and mknod makes it
+        os.mknod(target, mode, status.st_rdev)
+    _copy_attributes(source, target, status)
+
+
+def _copy_content(source: str, target: str) -> None:
+    """By copy_file_range(2): the file system shares the blocks where it can."""
+    reading = os.open(source, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        writing = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            while os.copy_file_range(reading, writing, _CHUNK):
+                pass
+        finally:
+            os.close(writing)
+    finally:
+        os.close(reading)
+
+
+def _copy_attributes(source: str, target: str, status: os.stat_result) -> None:
+    os.lchown(target, status.st_uid, status.st_gid)
+    # After chown, which takes away setuid bits and file capabilities.
+    if not stat.S_ISLNK(status.st_mode):
+        os.chmod(target, stat.S_IMODE(status.st_mode))
+    for name in os.listxattr(source, follow_symlinks=False):
+        value = os.getxattr(source, name, follow_symlinks=False)
+        os.setxattr(target, name, value, follow_symlinks=False)
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
+
+
+def _make_directories(directory: Path) -> None:
+    os.mkdir(directory, 0o700)
+    for name, mode in ((TREE_NAME, 0o755), (WORK_NAME, 0o700), (MERGED_NAME, 0o700)):
+        os.mkdir(directory / name, mode)
+    os.chmod(directory / TREE_NAME, 0o755)  # whatever the umask is

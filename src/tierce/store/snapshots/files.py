@@ -1,0 +1,205 @@
+"""The files of snapshots: unpacking, mounting, measuring, viewing."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from tierce.layer.sources import DirectoryLayer, IndexLayer, LayerSource
+from tierce.layer.view import MergedView
+from tierce.linux.mounts import MNT_DETACH, UMOUNT_NOFOLLOW, mount_spec, umount2
+from tierce.store.failures import reported
+from tierce.store.snapshots.base import FS_NAME, LAYER, TREE, TREE_NAME
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+    from typing import BinaryIO, TypeVar
+
+    from tierce.layer.view import Tree
+    from tierce.linux.mounts import MountSpec
+    from tierce.oci.digest import Digest
+    from tierce.store.database import Database
+    from tierce.store.durability import Durability
+    from tierce.store.layers import Layers
+    from tierce.store.locks import Locks
+    from tierce.store.paths import Paths
+    from tierce.store.snapshots.base import LayerDirectories, Snapshot, Snapshotter
+    from tierce.store.snapshots.contents import Measured, SnapshotContents
+    from tierce.store.trash import Trash
+
+    Argument = TypeVar("Argument")
+    Result = TypeVar("Result")
+
+
+class SnapshotFiles:
+    """What `Snapshots` does to files. Chains have the lowest layer first, paths the topmost."""
+
+    def __init__(
+        self,
+        database: Database,
+        paths: Paths,
+        locks: Locks,
+        trash: Trash,
+        durability: Durability,
+        layers: Layers,
+        contents: SnapshotContents,
+        snapshotter: Snapshotter,
+    ) -> None:
+        self._database = database
+        self._paths = paths
+        self._locks = locks
+        self._trash = trash
+        self._durability = durability
+        self._layers = layers
+        self._contents = contents
+        self._snapshotter = snapshotter
+
+    def has_tar(self, diff_id: Digest) -> bool:
+        """Whether a layer can be had as a tar."""
+        return self._layers.has(diff_id)
+
+    def trusted(self, layer: Snapshot, boot: str | None) -> bool:
+        """Whether a directory is what was written to it; see `SnapshotContents.trusted`."""
+        return self._contents.trusted(layer.id, layer.diff_id, boot)
+
+    def prepare(self, number: int, parents: Sequence[int]) -> None:
+        with reported(f"prepare snapshot {number}"):
+            self._snapshotter.prepare(self._paths.snapshot(number), self._directories(parents))
+
+    def commit(self, number: int) -> tuple[int, str]:
+        """The form of what was written, and the boot during which it was."""
+        with reported(f"commit snapshot {number}"):
+            self._snapshotter.commit(self._paths.snapshot(number))
+        return self._snapshotter.form, self._durability.boot
+
+    def remove(self, number: int) -> None:
+        if self._trash.throw(self._paths.snapshot(number)):
+            self._trash.empty()
+
+    def measure(self, numbers: Sequence[int]) -> list[Measured]:
+        return _in_parallel(self._contents.measure, numbers)
+
+    def unpack(self, chain: Sequence[Snapshot]) -> None:
+        form = self._snapshotter.form
+        missing = [layer for layer in chain if not self._forms(layer.id) & form]
+        if form == LAYER:
+            _in_parallel(self._unpack_layer, missing)
+        elif missing and missing[-1].id == chain[-1].id:
+            self._unpack_tree(chain)
+
+    def mounts(self, numbers: Sequence[int], *, read_only: bool) -> list[MountSpec]:
+        top, *parents = self._directories(numbers)
+        return self._snapshotter.mounts(top, parents, read_only=read_only)
+
+    @contextmanager
+    def mounted(self, specs: Sequence[MountSpec], target: Path) -> Iterator[None]:
+        done = 0
+        try:
+            for spec in specs:
+                place = f"{target}/{spec.target}" if spec.target else str(target)
+                with reported(f"mount snapshot at {place}"):
+                    mount_spec(spec, place)
+                done += 1
+            yield
+        finally:
+            for spec in reversed(specs[:done]):
+                place = f"{target}/{spec.target}" if spec.target else str(target)
+                with reported(f"unmount snapshot from {place}"):
+                    _unmount(place)
+
+    def directories(self, numbers: Sequence[int]) -> LayerDirectories:
+        top, *parents = self._directories(numbers)
+        return self._snapshotter.directories(top, parents)
+
+    def view(self, chain: Sequence[Snapshot]) -> Tree:
+        sources: list[LayerSource] = []
+        for layer in reversed(chain):
+            forms = self._forms(layer.id)
+            if layer.diff_id is not None and self._layers.indexed(layer.diff_id):
+                sources.append(self._index_layer(layer.diff_id))
+            elif forms & LAYER:
+                sources.append(DirectoryLayer(str(self._paths.snapshot(layer.id) / FS_NAME)))
+            elif forms & TREE:
+                # It has all that is beneath.
+                tree = str(self._paths.snapshot(layer.id) / TREE_NAME)
+                sources.append(DirectoryLayer(tree, overlay_whiteouts=False))
+                break
+            elif layer.diff_id is not None:
+                sources.append(self._index_layer(layer.diff_id))
+        sources.reverse()
+        return MergedView(sources)
+
+    def _index_layer(self, diff_id: Digest) -> IndexLayer:
+        return IndexLayer(
+            lambda: self._layers.index(diff_id), lambda: str(self._layers.ensure_tar(diff_id))
+        )
+
+    def _unpack_layer(self, layer: Snapshot) -> None:
+        with self._locks.hold(f"snapshot {layer.id}"):
+            if self._forms(layer.id) & LAYER:
+                return
+            assert layer.diff_id is not None
+            with self._layers.open_tar(layer.diff_id) as tar:
+                self._unpack(layer.id, None, [tar])
+
+    def _unpack_tree(self, chain: Sequence[Snapshot]) -> None:
+        top = chain[-1]
+        with self._locks.hold(f"snapshot {top.id}"):
+            if self._forms(top.id) & TREE:
+                return
+            base = None
+            above = list(chain)
+            for place in range(len(chain) - 2, -1, -1):
+                if self._forms(chain[place].id) & TREE:
+                    base = self._paths.snapshot(chain[place].id)
+                    above = above[place + 1 :]
+                    break
+            self._unpack(top.id, base, self._tars(above))
+
+    def _tars(self, layers: Sequence[Snapshot]) -> Iterator[BinaryIO]:
+        for layer in layers:
+            assert layer.diff_id is not None
+            with self._layers.open_tar(layer.diff_id) as tar:
+                yield tar
+
+    def _unpack(self, number: int, base: Path | None, tars: Iterable[BinaryIO]) -> None:
+        directory = self._paths.snapshot(number)
+        # What a killed process has left half done.
+        self._trash.throw(directory)
+        try:
+            with reported(f"unpack snapshot {number}"):
+                self._snapshotter.unpack(directory, base, tars)
+        except BaseException:
+            self.remove(number)
+            raise
+        self._database.execute(
+            "UPDATE snapshots SET forms = forms | ?, boot = ? WHERE id = ?",
+            (self._snapshotter.form, self._durability.boot, number),
+        )
+
+    def _forms(self, number: int) -> int:
+        row = self._database.one("SELECT forms FROM snapshots WHERE id = ?", (number,))
+        return 0 if row is None else int(row[0])
+
+    def _directories(self, numbers: Sequence[int]) -> list[Path]:
+        return [self._paths.snapshot(number) for number in numbers]
+
+
+def _in_parallel(call: Callable[[Argument], Result], arguments: Sequence[Argument]) -> list[Result]:
+    """The results in order; the first error is raised when all are done."""
+    if len(arguments) < 2:
+        return [call(argument) for argument in arguments]
+    workers = min(len(arguments), 2 * (os.cpu_count() or 1))
+    with ThreadPoolExecutor(workers, "snapshot") as pool:
+        return list(pool.map(call, arguments))
+
+
+def _unmount(target: str) -> None:
+    try:
+        umount2(target, UMOUNT_NOFOLLOW)
+    except OSError:
+        # Somebody has a file open in it; it goes when they are done.
+        umount2(target, UMOUNT_NOFOLLOW | MNT_DETACH)

@@ -1,0 +1,110 @@
+"""Snapshots as layers of overlayfs (kernel, Documentation/filesystems/overlayfs.rst)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+from tierce.layer.apply import apply_layer
+from tierce.layer.diff import overlay_changes
+from tierce.linux.mounts import MountSpec
+from tierce.store.snapshots.base import (
+    FS_NAME,
+    LAYER,
+    MERGED_NAME,
+    WORK_NAME,
+    LayerDirectories,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from tierce.layer.entry import Item
+
+# What an upper directory records must be plain: a copied-up file with its content (metacopy), a
+# renamed directory as files (redirect_dir), so that it can be read without overlayfs and means
+# the same upon other mounts. Distributions compile other defaults in.
+_PLAIN = ("index=off", "metacopy=off", "redirect_dir=off")
+# Unmounting would otherwise write back everything that is dirty on the whole device, and fsync
+# in the container reach the disk (overlayfs.rst, "Volatile mount"). After a power cut nothing of
+# it is trusted unverified: see `durability`.
+_VOLATILE = "volatile"
+
+
+class OverlaySnapshotter:
+    """Implements `Snapshotter`: each layer alone in a directory, with overlayfs's whiteouts."""
+
+    name = "overlay"
+    form = LAYER
+
+    def __init__(self, empty: Path, *, unprivileged: bool = False) -> None:
+        """`empty` is an empty directory. `unprivileged`: marks are user.overlay attributes."""
+        self._empty = empty
+        self._options = (*_PLAIN, "userxattr") if unprivileged else _PLAIN
+
+    def prepare(self, directory: Path, parents: Sequence[Path]) -> None:
+        _make_directories(directory)
+        # The root of the mount has the attributes of the upper directory.
+        if parents:
+            copy_root_attributes(parents[0] / FS_NAME, directory / FS_NAME)
+
+    def unpack(self, directory: Path, base: Path | None, tars: Iterable[BinaryIO]) -> None:
+        assert base is None
+        _make_directories(directory)
+        for tar in tars:
+            apply_layer(tar, str(directory / FS_NAME), whiteouts="overlay")
+
+    def commit(self, directory: Path) -> None:
+        # A volatile mount leaves a mark in it that makes the kernel refuse to use it again.
+        work = directory / WORK_NAME
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(mode=0o700, exist_ok=True)
+
+    def mounts(
+        self, directory: Path, parents: Sequence[Path], *, read_only: bool
+    ) -> list[MountSpec]:
+        lower = [str(parent / FS_NAME) for parent in parents]
+        options: tuple[str, ...] = self._options
+        if read_only:
+            lower.insert(0, str(directory / FS_NAME))
+            # The kernel wants two layers at least.
+            lower += [str(self._empty)] * (2 - len(lower))
+            options += ("ro",)
+        else:
+            lower = lower or [str(self._empty)]
+            options += (
+                f"upperdir={directory / FS_NAME}",
+                f"workdir={directory / WORK_NAME}",
+                _VOLATILE,
+            )
+        return [MountSpec("overlay", "overlay", "", (f"lowerdir={':'.join(lower)}", *options))]
+
+    def changes(self, directory: Path, parents: Sequence[Path]) -> Iterator[Item]:
+        return overlay_changes(str(directory / FS_NAME))
+
+    def directories(self, directory: Path, parents: Sequence[Path]) -> LayerDirectories:
+        return LayerDirectories(
+            directory / MERGED_NAME,
+            directory / FS_NAME,
+            directory / WORK_NAME,
+            tuple(parent / FS_NAME for parent in parents),
+        )
+
+
+def copy_root_attributes(source: Path, target: Path) -> None:
+    """Give a root directory owner, permissions and times of another. Raises OSError."""
+    status = os.stat(source)
+    if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
+        os.chown(target, status.st_uid, status.st_gid)
+    os.chmod(target, status.st_mode & 0o7777)
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _make_directories(directory: Path) -> None:
+    os.mkdir(directory, 0o700)
+    for name, mode in ((FS_NAME, 0o755), (WORK_NAME, 0o700), (MERGED_NAME, 0o700)):
+        os.mkdir(directory / name, mode)
+    os.chmod(directory / FS_NAME, 0o755)  # whatever the umask is

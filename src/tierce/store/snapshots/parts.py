@@ -1,0 +1,41 @@
+"""Puts together what works on layers and on the files of snapshots."""
+
+from __future__ import annotations
+
+from tierce.store.layers import Layers
+from tierce.store.snapshots.contents import SnapshotContents
+from tierce.store.snapshots.files import SnapshotFiles
+from tierce.store.snapshots.probe import choose_snapshotter, snapshotters
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tierce.store.blobs import Blobs
+    from tierce.store.database import Database
+    from tierce.store.durability import Durability
+    from tierce.store.leases import Leases
+    from tierce.store.locks import Locks
+    from tierce.store.paths import Paths
+    from tierce.store.snapshots.base import Snapshotter
+    from tierce.store.trash import Trash
+
+
+class Parts:
+    """`layers` and `files` of one store, and the `snapshotter` that makes new directories."""
+
+    def __init__(
+        self,
+        database: Database,
+        paths: Paths,
+        leases: Leases,
+        locks: Locks,
+        trash: Trash,
+        durability: Durability,
+        blobs: Blobs,
+    ) -> None:
+        self.snapshotter: Snapshotter = choose_snapshotter(paths)
+        by_form = {each.form: each for each in snapshotters(paths).values()}
+        contents = SnapshotContents(database, paths, trash, durability, by_form)
+        self.layers = Layers(database, paths, leases, locks, blobs, contents)
+        self.files = SnapshotFiles(
+            database, paths, locks, trash, durability, self.layers, contents, self.snapshotter
+        )

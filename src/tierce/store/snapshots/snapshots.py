@@ -1,0 +1,367 @@
+"""The snapshots of a store: which there are, and what each stands on."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+
+from tierce.errors import NotFound, StoreError
+from tierce.oci.config import chain_ids
+from tierce.oci.digest import Digest
+from tierce.store.snapshots.base import Active, LayerDirectories, Snapshot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from tierce.layer.view import Tree
+    from tierce.linux.mounts import MountSpec
+    from tierce.store.blobs import Blobs
+    from tierce.store.database import Database
+    from tierce.store.leases import Leases
+    from tierce.store.snapshots.files import SnapshotFiles
+
+_COLUMNS = "id, parent, diff_id, chain_id, forms, size, tar_size, created"
+_CHAIN = f"""
+    WITH RECURSIVE chain AS (
+        SELECT {_COLUMNS}, boot, 0 AS depth FROM snapshots WHERE id = ? AND NOT active
+        UNION ALL
+        SELECT {", ".join("snapshots." + column for column in _COLUMNS.split(", "))},
+            snapshots.boot, depth + 1
+        FROM snapshots JOIN chain ON snapshots.id = chain.parent
+    )
+"""
+
+
+class Snapshots:
+    """The snapshots of a store.
+
+    A snapshot that is made, found or committed is protected by the current lease, and so is all
+    that it stands on.
+    """
+
+    def __init__(
+        self, database: Database, leases: Leases, blobs: Blobs, files: Callable[[], SnapshotFiles]
+    ) -> None:
+        self._database = database
+        self._leases = leases
+        self._blobs = blobs
+        self._files = files
+        self._usable: set[int] = set()
+
+    # Which there are
+
+    def get(self, number: int) -> Snapshot:
+        """The committed snapshot with this number. Raises NotFound."""
+        row = self._database.one(
+            f"SELECT {_COLUMNS} FROM snapshots WHERE id = ? AND NOT active", (number,)
+        )
+        if row is None:
+            raise NotFound("snapshot", str(number))
+        return _snapshot(row)
+
+    def chain(self, number: int) -> Sequence[Snapshot]:
+        """A snapshot and all it stands on, the lowest first. Raises NotFound."""
+        rows = self._database.all(f"{_CHAIN} SELECT * FROM chain ORDER BY depth DESC", (number,))
+        if not rows:
+            raise NotFound("snapshot", str(number))
+        return [_snapshot(row) for row in rows]
+
+    def list(self) -> Sequence[Snapshot]:
+        """All committed snapshots, oldest first."""
+        rows = self._database.all(f"SELECT {_COLUMNS} FROM snapshots WHERE NOT active ORDER BY id")
+        return [_snapshot(row) for row in rows]
+
+    def exists(self, number: int) -> bool:
+        """Whether the snapshot is here, and the files of all its layers can be had.
+
+        What was not known to be on disk when the machine went down is verified now, once.
+        """
+        if number in self._usable:
+            return True
+        rows = self._database.all(f"{_CHAIN} SELECT * FROM chain ORDER BY depth DESC", (number,))
+        if not rows:
+            return False
+        for row in rows:
+            layer, boot = _snapshot(row), row[8]
+            if layer.id not in self._usable and not self._can_be_had(layer, boot):
+                return False
+            self._usable.add(layer.id)
+        return True
+
+    # Making and finding
+
+    def add_layer(
+        self, parent: int | None, diff_id: Digest, *, size: int, tar_size: int
+    ) -> Snapshot:
+        """A snapshot of a layer, whose tar is a blob here, upon a parent. Nothing is unpacked.
+
+        Idempotent: the same layer upon the same parent is the same snapshot. Raises NotFound.
+        """
+        with self._database.transaction():
+            row = self._database.one(
+                f"SELECT {_COLUMNS} FROM snapshots"
+                " WHERE parent IS ? AND diff_id = ? AND NOT active ORDER BY id LIMIT 1",
+                (parent, str(diff_id)),
+            )
+            if row is not None:
+                self._use(row[0])
+                return _snapshot(row)
+            chain_id: Digest | None = diff_id
+            if parent is not None:
+                below = self.get(parent).chain_id
+                chain_id = None if below is None else chain_ids((below, diff_id))[-1]
+            number = self._insert(parent, diff_id, chain_id, size, tar_size)
+        return self.get(number)
+
+    def for_layers(self, diff_ids: Sequence[Digest]) -> Snapshot | None:
+        """The snapshot of an image's layers, bottom first; None for no layers.
+
+        Raises NotFound for a layer whose content is not here.
+        """
+        if not diff_ids:
+            return None
+        chain = chain_ids(list(diff_ids))
+        top = self._by_chain_id(chain[-1])
+        if top is not None and self._use(top.id) and self.exists(top.id):
+            return top
+        parent: int | None = None
+        snapshot = None
+        # The rows are made under one lease, not in one transaction: verifying takes time.
+        with self._leases.ensure("find layers"):
+            for diff_id, chain_id in zip(diff_ids, chain):
+                snapshot = self._by_chain_id(chain_id)
+                if snapshot is None or not self._use(snapshot.id) or not self.exists(snapshot.id):
+                    size, tar_size = self._layer_sizes(diff_id)
+                    snapshot = self.add_layer(parent, diff_id, size=size, tar_size=tar_size)
+                    if not self.exists(snapshot.id):
+                        raise NotFound("layer", str(diff_id))
+                parent = snapshot.id
+        return snapshot
+
+    # Writing
+
+    def prepare(self, parent: int | None) -> Active:
+        """A writable layer upon a snapshot (None: upon nothing), unpacking what that needs.
+
+        It is swept when its lease ends, unless it was committed or a container has it.
+        Raises NotFound, StoreError, StoreFull, LayerError.
+        """
+        parents: list[int] = []
+        if parent is not None:
+            self.unpack(parent)
+            parents = [each.id for each in reversed(self.chain(parent))]
+        with self._database.transaction():
+            number = self._database.execute(
+                "INSERT INTO snapshots (parent, active, created, lease) VALUES (?, 1, ?, ?)",
+                (parent, time.time(), self._leases.current),
+            ).lastrowid
+            assert number is not None
+        active = Active(number, parent)
+        try:
+            self._files().prepare(number, parents)
+        except BaseException:
+            self.discard(active)
+            raise
+        return active
+
+    def commit(self, active: Active) -> Snapshot:
+        """Make what was written a snapshot. Nobody may write to it any more, nor have it mounted.
+
+        Its diff id is computed when something needs it, by `finish`. Raises NotFound.
+        """
+        form, boot = self._files().commit(active.id)
+        committed = self._database.execute(
+            "UPDATE snapshots SET active = 0, forms = ?, boot = ?, created = ?,"
+            " lease = max(lease, ?) WHERE id = ? AND active",
+            (form, boot, time.time(), self._leases.current, active.id),
+        )
+        if not committed.rowcount:
+            raise NotFound("active snapshot", str(active.id))
+        return self.get(active.id)
+
+    def discard(self, active: Active) -> None:
+        """Throw away a writable layer with what was written to it. Idempotent."""
+        self._database.execute("DELETE FROM snapshots WHERE id = ? AND active", (active.id,))
+        self._files().remove(active.id)
+
+    def get_active(self, number: int) -> Active:
+        """The writable layer with this number. Raises NotFound."""
+        row = self._database.one("SELECT parent FROM snapshots WHERE id = ? AND active", (number,))
+        if row is None:
+            raise NotFound("active snapshot", str(number))
+        return Active(number, row[0])
+
+    def finish(self, numbers: Sequence[int]) -> None:
+        """Compute the diff ids that are missing in these snapshots and in all they stand on.
+
+        Reads the layers, several at once. Raises NotFound, LayerError, StoreError.
+        """
+        layers: dict[int, Snapshot] = {}
+        for number in numbers:
+            for layer in self.chain(number):
+                layers[layer.id] = layer
+        missing = [layer for layer in layers.values() if layer.diff_id is None]
+        measured = self._files().measure([layer.id for layer in missing])
+        with self._database.transaction():
+            for layer, (diff_id, tar_size, size) in zip(missing, measured):
+                self._database.execute(
+                    "UPDATE snapshots SET diff_id = ?, tar_size = ?, size = ? WHERE id = ?",
+                    (str(diff_id), tar_size, size, layer.id),
+                )
+            self._complete_chain_ids()
+
+    # Looking
+
+    def unpack(self, number: int) -> None:
+        """Have the files of a snapshot and of all it stands on in directories.
+
+        Layers that are not unpacked yet are unpacked at the same time, each once whatever other
+        threads and processes do. Raises NotFound, LayerError, StoreError, StoreFull.
+        """
+        self._check_usable(number)
+        self._files().unpack(self.chain(number))
+
+    def mounts(self, snapshot: int | Active, *, read_only: bool = False) -> Sequence[MountSpec]:
+        """What to mount to see the file system; the first target is the root.
+
+        Nothing is mounted here, so that the caller can do it in a mount namespace that ends
+        with it. Writing is for an Active. Raises NotFound, LayerError, StoreError.
+        """
+        active = isinstance(snapshot, Active)
+        if not active and not read_only:
+            raise StoreError(f"mount snapshot {snapshot}: only an active one can be written to")
+        return self._files().mounts(self._opened(snapshot), read_only=read_only)
+
+    @contextmanager
+    def mounted(
+        self, snapshot: int | Active, target: Path, *, read_only: bool = False
+    ) -> Iterator[Path]:
+        """Mount the file system at `target`, in the caller's mount namespace, for the block."""
+        with self._files().mounted(self.mounts(snapshot, read_only=read_only), target):
+            yield target
+
+    def directories(self, snapshot: int | Active) -> LayerDirectories:
+        """The directories with the files of each layer, unpacked for this. Raises as `unpack`."""
+        return self._files().directories(self._opened(snapshot))
+
+    def view(self, number: int | None) -> Tree:
+        """The file system without unpacking it; None is the empty one. Raises NotFound."""
+        if number is None:
+            return self._files().view([])
+        self._check_usable(number)
+        return self._files().view(self.chain(number))
+
+    def _opened(self, snapshot: int | Active) -> Sequence[int]:
+        """A snapshot and its ancestors, unpacked; the topmost first."""
+        opened = []
+        number: int | None
+        if isinstance(snapshot, Active):
+            opened.append(snapshot.id)
+            number = self.get_active(snapshot.id).parent
+        else:
+            number = snapshot
+        if number is not None:
+            self.unpack(number)
+            opened += [each.id for each in reversed(self.chain(number))]
+        return opened
+
+    def _check_usable(self, number: int) -> None:
+        if not self.exists(number):
+            self.get(number)
+            raise StoreError(
+                f"open snapshot {number}: files of its layers are lost",
+                hint="run: tierce system check",
+            )
+
+    def _can_be_had(self, layer: Snapshot, boot: str | None) -> bool:
+        if layer.unpacked:
+            return self._files().trusted(layer, boot) or (
+                layer.diff_id is not None and self._files().has_tar(layer.diff_id)
+            )
+        return layer.diff_id is not None and self._files().has_tar(layer.diff_id)
+
+    def _by_chain_id(self, chain_id: Digest) -> Snapshot | None:
+        row = self._database.one(
+            f"SELECT {_COLUMNS} FROM snapshots WHERE chain_id = ? AND NOT active"
+            " ORDER BY forms = 0, id LIMIT 1",
+            (str(chain_id),),
+        )
+        return None if row is None else _snapshot(row)
+
+    def _use(self, number: int) -> bool:
+        """Marks a snapshot as used under the current lease; False when gc has just taken it."""
+        lease = self._leases.current
+        row = self._database.one("SELECT lease FROM snapshots WHERE id = ?", (number,))
+        if row is None or row[0] >= lease:
+            return row is not None
+        marked = self._database.execute(
+            "UPDATE snapshots SET lease = max(lease, ?) WHERE id = ?", (lease, number)
+        )
+        return bool(marked.rowcount)
+
+    def _insert(
+        self,
+        parent: int | None,
+        diff_id: Digest,
+        chain_id: Digest | None,
+        size: int,
+        tar_size: int,
+    ) -> int:
+        number = self._database.execute(
+            "INSERT INTO snapshots (parent, diff_id, chain_id, size, tar_size, created, lease)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                parent,
+                str(diff_id),
+                None if chain_id is None else str(chain_id),
+                size,
+                tar_size,
+                time.time(),
+                self._leases.current,
+            ),
+        ).lastrowid
+        assert number is not None
+        return number
+
+    def _layer_sizes(self, diff_id: Digest) -> tuple[int, int]:
+        """Bytes of files and of the tar, as far as they are known without reading the layer."""
+        row = self._database.one(
+            "SELECT size, tar_size FROM snapshots WHERE diff_id = ? AND tar_size > 0 LIMIT 1",
+            (str(diff_id),),
+        )
+        if row is not None:
+            return row[0], row[1]
+        blob = self._blobs.find(diff_id)
+        return (0, 0) if blob is None else (blob.size, blob.size)
+
+    def _complete_chain_ids(self) -> None:
+        """Gives every snapshot its chain id whose own diff id and parent's chain id are known."""
+        while rows := self._database.all(
+            "SELECT child.id, child.diff_id, parent.chain_id FROM snapshots AS child"
+            " LEFT JOIN snapshots AS parent ON parent.id = child.parent"
+            " WHERE child.chain_id IS NULL AND child.diff_id IS NOT NULL"
+            " AND (child.parent IS NULL OR parent.chain_id IS NOT NULL)"
+        ):
+            for number, diff_id, below in rows:
+                links = [Digest.parse(link) for link in (below, diff_id) if link is not None]
+                self._database.execute(
+                    "UPDATE snapshots SET chain_id = ? WHERE id = ?",
+                    (str(chain_ids(links)[-1]), number),
+                )
+
+
+def _snapshot(row: tuple[Any, ...]) -> Snapshot:
+    number, parent, diff_id, chain_id, forms, size, tar_size, created = row[:8]
+    return Snapshot(
+        number,
+        parent,
+        None if diff_id is None else Digest.parse(diff_id),
+        None if chain_id is None else Digest.parse(chain_id),
+        bool(forms),
+        size,
+        tar_size,
+        created,
+    )
