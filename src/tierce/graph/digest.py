@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any
 
-from tierce.graph.ops import ImageSource, Op
+from tierce.graph.ops import Exec, ImageSource, Op
 from tierce.values import Value
 
 _FORM = "tierce-op-1"
@@ -25,6 +25,8 @@ def canonical_form(op: Op) -> bytes:
     if isinstance(op, ImageSource):
         fields: list[Any] = [str(diff_id) for diff_id in op.diff_ids]
     else:
+        if isinstance(op, Exec) and op.proxy:
+            op = op.replace(proxy=())
         fields = [_plain(getattr(op, field)) for field in op._fields]
     text = json.dumps([_FORM, type(op).__name__, fields], ensure_ascii=True, separators=(",", ":"))
     return text.encode()

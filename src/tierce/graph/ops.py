@@ -71,7 +71,8 @@ class Exec(Value):
 
     `env` holds (name, value) pairs in order; `user` is what USER says, unresolved ("", "app",
     "1000:1000"); `network` is "default", "host" or "none"; `hosts` are extra lines of
-    /etc/hosts as (name, address). `cwd` is made when absent.
+    /etc/hosts as (name, address). `cwd` is made when absent. `proxy` is put behind `env`, but a
+    build behind another proxy is the same build: it has no part in the digest.
     """
 
     args: tuple[str, ...]
@@ -81,6 +82,7 @@ class Exec(Value):
     mounts: tuple[Mount, ...] = ()
     network: str = "default"
     hosts: tuple[tuple[str, str], ...] = ()
+    proxy: tuple[tuple[str, str], ...] = ()
 
 
 class Copy(Value):
@@ -89,7 +91,8 @@ class Copy(Value):
     Sources are paths below the root of input 1 and may hold wildcards (Go's path.Match); one
     that ends in "/" or names a directory means its contents. `destination` keeps its trailing "/",
     which makes it a directory. `owner` is what --chown says, unresolved, or empty to keep
-    the owners of the source. `mode` is what --chmod says, in octal, or empty. `unpack` local tar archives, as ADD does.
+    the owners of the source. `mode` is what --chmod says, in octal, or empty. `unpack` extracts
+    local tar archives, as ADD does.
     """
 
     sources: tuple[str, ...]

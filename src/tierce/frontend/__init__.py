@@ -1,0 +1,1 @@
+"""From a parsed Dockerfile to the graph that builds it."""

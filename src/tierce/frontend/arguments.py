@@ -1,0 +1,106 @@
+"""Build arguments: those before the first FROM, those that every build has, those for proxies."""
+
+from __future__ import annotations
+
+from tierce.dockerfile import words
+from tierce.dockerfile.parser import DockerfileWarning
+from tierce.errors import InvalidValue, UsageError
+
+TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tierce.dockerfile.instructions import Arg
+    from tierce.dockerfile.parser import Dockerfile
+    from tierce.oci.platform import Platform
+
+EPOCH = "SOURCE_DATE_EPOCH"
+NOT_IN_ENVIRONMENT = frozenset(["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"])
+"""Arguments for the builder that commands never see, though they are declared."""
+
+_YEAR_1, _YEAR_10000 = -62135596800, 253402300800
+"""RFC 3339 has no way to write a time outside of these years down."""
+
+_PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
+
+
+def platform_arguments(
+    build: Platform, target: Platform, stage: str, overrides: Mapping[str, str]
+) -> dict[str, str]:
+    """The arguments that every build has, without declaring them before FROM."""
+    values = {
+        "BUILDPLATFORM": str(build),
+        "BUILDOS": build.os,
+        "BUILDOSVERSION": build.os_version,
+        "BUILDARCH": build.architecture,
+        "BUILDVARIANT": build.variant,
+        "TARGETPLATFORM": str(target),
+        "TARGETOS": target.os,
+        "TARGETOSVERSION": target.os_version,
+        "TARGETARCH": target.architecture,
+        "TARGETVARIANT": target.variant,
+        "TARGETSTAGE": stage or "default",
+    }
+    return {name: overrides.get(name, value) for name, value in values.items()}
+
+
+def apply_global(
+    arguments: dict[str, str], declared: Iterable[Arg], given: Mapping[str, str], file: Dockerfile
+) -> None:
+    """Add what the ARGs before the first FROM declare. Raises DockerfileError."""
+    rules = words.Rules(escape=file.escape)
+    for instruction in declared:
+        for declaration in instruction.declarations:
+            value = given.get(declaration.name)
+            if value is None and declaration.default is not None:
+                try:
+                    value = words.expand(declaration.default, arguments, rules)
+                except InvalidValue as error:
+                    source = instruction.source
+                    raise file.error(error.message, source.first_line, source.last_line) from None
+            if value is not None:
+                arguments[declaration.name] = value
+
+
+def epoch_of(
+    given: Mapping[str, str], arguments: Mapping[str, str], default: int | None
+) -> int | None:
+    """The time that the image shall tell, in seconds since 1970. Raises UsageError."""
+    text = given.get(EPOCH) or arguments.get(EPOCH) or ""
+    if not text:
+        return default
+    digits = text.removeprefix("-").removeprefix("+")
+    is_number = digits and not digits.strip("0123456789") and len(digits) <= 12
+    if not is_number or not _YEAR_1 <= int(text) < _YEAR_10000:
+        raise UsageError(
+            f"invalid {EPOCH}: {text}", hint="it is a number of seconds since 1970-01-01"
+        )
+    return int(text)
+
+
+def proxies(given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The variables that RUN sees of proxy arguments, declared or not, in both spellings."""
+    found: list[tuple[str, str]] = []
+    by_name = {name.lower(): given[name] for name in sorted(given)}
+    for name in _PROXIES:
+        if value := by_name.get(name):
+            found += [(name.upper(), value), (name, value)]
+    return tuple(found)
+
+
+def unused_warning(given: Mapping[str, str], declared: Iterable[str]) -> DockerfileWarning | None:
+    """A warning that names the arguments that were given, but mean nothing to this Dockerfile."""
+    used = set(declared)
+    unused = sorted(
+        name
+        for name in given
+        if name not in used
+        and name.lower() not in _PROXIES
+        and name != EPOCH
+        and not name.startswith("BUILDKIT_")
+    )
+    if not unused:
+        return None
+    return DockerfileWarning(
+        f"[Warning] One or more build-args [{' '.join(unused)}] were not consumed"
+    )

@@ -1,0 +1,322 @@
+"""Lowers a Dockerfile to the graph of operations that builds it, and to the image's config.
+
+The names of steps and the history are those of BuildKit (frontend/dockerfile/dockerfile2llb).
+"""
+
+from __future__ import annotations
+
+import time
+
+from tierce.dockerfile.instructions import Arg, Copy, From, Run, Workdir
+from tierce.dockerfile.parser import parse_trigger
+from tierce.dockerfile.readers import read_all, read_instruction
+from tierce.errors import InvalidValue, NotFound
+from tierce.frontend import arguments, metadata
+from tierce.frontend.context import Context
+from tierce.frontend.copy import lower_copy
+from tierce.frontend.image import ImageDraft
+from tierce.frontend.options import Options, Plan, ResolvedImage
+from tierce.frontend.paths import absolute, working_directory
+from tierce.frontend.run import lower_run
+from tierce.frontend.stages import External, Stage, StageGraph, Step
+from tierce.graph.ops import ImageSource, MakeDirectory, Scratch
+from tierce.graph.vertex import SourceRange, Vertex
+from tierce.oci.platform import Platform
+
+TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
+if TYPE_CHECKING:
+    from tierce.dockerfile.instructions import Command
+    from tierce.dockerfile.parser import Dockerfile
+    from tierce.frontend.options import ImageRequest, Resolver
+    from tierce.oci.config import ImageConfig
+
+
+__all__ = ["Options", "Plan", "ResolvedImage", "lower"]
+
+
+def lower(dockerfile: Dockerfile, options: Options, resolver: Resolver) -> Plan:
+    """Find out what has to be done to build a Dockerfile.
+
+    `resolver` is called with the images that the target needs; images of other stages are not
+    asked for. Raises DockerfileError with the place of the mistake, UsageError for options that
+    make no sense, and what the resolver raises.
+    """
+    return _Lowering(dockerfile, options).lower(resolver)
+
+
+class _Lowering:
+    def __init__(self, dockerfile: Dockerfile, options: Options) -> None:
+        self._dockerfile = dockerfile
+        self._options = options
+        self._build = (options.build_platform or Platform.host()).normalized()
+        self._target = (options.platform or self._build).normalized()
+        instructions = read_all(dockerfile)
+        self._arguments = self._global_arguments(instructions)
+        self._graph = StageGraph(dockerfile, instructions, self._arguments)
+        self._epoch = arguments.epoch_of(
+            options.build_args, self._arguments, options.source_date_epoch
+        )
+        self._context = Context(dockerfile, options, self._arguments)
+        self._context.proxies = arguments.proxies(options.build_args)
+        self._context.created = _time_text(self._epoch)
+        self._warnings = list(dockerfile.warnings)
+        self._warn_unused(instructions)
+
+    def lower(self, resolver: Resolver) -> Plan:
+        target = self._graph.target(self._options.target)
+        stages = self._resolve(target, resolver)
+        for stage in stages:
+            self._lower_stage(stage)
+        return self._plan(target)
+
+    # Arguments
+
+    def _global_arguments(self, instructions: list[From | Command]) -> dict[str, str]:
+        stages = [each for each in instructions if isinstance(each, From)]
+        last = stages[-1].name if stages else ""
+        given = self._options.build_args
+        result = arguments.platform_arguments(
+            self._build, self._target, self._options.target or last, given
+        )
+        declared: list[Arg] = []
+        for instruction in instructions:
+            if not isinstance(instruction, Arg):
+                break
+            declared.append(instruction)
+        arguments.apply_global(result, declared, given, self._dockerfile)
+        return result
+
+    def _warn_unused(self, instructions: list[From | Command]) -> None:
+        declared = [
+            declaration.name
+            for instruction in instructions
+            if isinstance(instruction, Arg)
+            for declaration in instruction.declarations
+        ]
+        known = [*declared, *self._arguments]
+        if warning := arguments.unused_warning(self._options.build_args, known):
+            self._warnings.append(warning)
+
+    # Base images
+
+    def _resolve(self, target: Stage, resolver: Resolver) -> list[Stage]:
+        """Find all images that the target needs; the stages it needs, in their order."""
+        while True:
+            stages, externals = self._graph.needed(target)
+            self._find_images([*stages, *externals], resolver)
+            # A trigger may copy from a further image, or from a stage that nobody needed so far.
+            new_sources = [self._add_triggers(stage) for stage in stages]
+            if not any(new_sources):
+                break
+        for external in externals:
+            found = external.resolved
+            shown = f"FROM {found.reference}" if found is not None else ""
+            external.vertex = self._image_vertex(external, shown)
+        return stages
+
+    def _find_images(self, users: list[Stage | External], resolver: Resolver) -> None:
+        wanted: dict[ImageRequest, list[Stage | External]] = {}
+        for user in users:
+            if isinstance(user, Stage) and user.base is not None:
+                continue
+            if user.reference is not None and user.resolved is None:
+                request = (user.reference, user.platform or self._target)
+                wanted.setdefault(request, []).append(user)
+        if not wanted:
+            return
+        try:
+            found = resolver(list(wanted))
+        except NotFound as error:
+            raise self._placed(error, wanted) from error
+        for request, users_of_it in wanted.items():
+            for user in users_of_it:
+                user.resolved = found[request]
+
+    def _placed(
+        self, error: NotFound, wanted: dict[ImageRequest, list[Stage | External]]
+    ) -> Exception:
+        """The error with the place of the FROM that names the image, if it is one of them."""
+        for (reference, _), users in wanted.items():
+            if error.name not in (str(reference), reference.familiar, reference.name):
+                continue
+            user = users[0]
+            name = user.base_name if isinstance(user, Stage) else user.name
+            near = self._graph.suggestion(name)
+            return self._graph.error(user.place, f"{name}: {error.message}{near}", hint=error.hint)
+        return error
+
+    def _add_triggers(self, stage: Stage) -> bool:
+        """Put the triggers of its base before the steps of a stage; whether these have sources."""
+        if stage.triggers_done:
+            return False
+        stage.triggers_done = True
+        steps: list[Step] = []
+        for text in self._graph.triggers(stage):
+            place = stage.place
+            trigger = parse_trigger(text, self._dockerfile, place.first_line, place.last_line)
+            command = read_instruction(trigger.instructions[0], trigger)
+            if isinstance(command, From):
+                raise self._graph.error(place, "FROM isn't allowed as an ONBUILD trigger")
+            step = Step(command, is_trigger=True)
+            self._graph.connect_trigger(step)
+            steps.append(step)
+        stage.steps[:0] = steps
+        return any(step.sources for step in steps)
+
+    def _image_vertex(
+        self, user: Stage | External, name: str, source: SourceRange | None = None
+    ) -> Vertex:
+        resolved = user.resolved
+        if resolved is None or not resolved.config.diff_ids:
+            return Vertex(Scratch())
+        operation = ImageSource(
+            reference=resolved.reference,
+            manifest=resolved.manifest,
+            platform=self._platform_of(user, resolved),
+            diff_ids=resolved.config.diff_ids,
+        )
+        return Vertex(operation, name=name, source=source)
+
+    def _platform_of(self, user: Stage | External, resolved: ResolvedImage) -> Platform:
+        """What was asked for; or what the image is for, when nobody asked for anything."""
+        if user.platform is not None:
+            return user.platform
+        found = resolved.config.platform
+        wanted = (self._target.os, self._target.architecture)
+        builds = (self._build.os, self._build.architecture)
+        has = (found.os, found.architecture)
+        if self._options.platform is None and has == builds != wanted:
+            return self._build
+        return self._target
+
+    # Stages
+
+    def _lower_stage(self, stage: Stage) -> None:
+        """Lower all steps of a stage; those it is built from are lowered."""
+        image = self._begin(stage)
+        for step in stage.steps:
+            try:
+                self._lower_step(stage, image, step)
+            except InvalidValue as error:
+                raise self._graph.error(step.place, error.message, hint=error.hint) from None
+
+    def _begin(self, stage: Stage) -> ImageDraft:
+        """Put a stage into the state of what it is built from."""
+        base = stage.base
+        if base is not None:
+            assert base.image is not None
+            assert base.vertex is not None
+            image = base.image.child()
+            stage.vertex = base.vertex
+            stage.platform = base.platform
+            stage.environment = dict(base.environment)
+            stage.environment_size = base.environment_size
+            stage.arguments = dict(base.arguments)
+            stage.directory = base.directory
+        elif stage.resolved is not None:
+            image = ImageDraft(stage.resolved.config)
+            image.on_build = []  # they are steps of this stage now
+            stage.platform = self._platform_of(stage, stage.resolved)
+            shown = self._context.base_name(stage, stage.resolved.reference)
+            stage.vertex = self._image_vertex(stage, shown, self._context.place(stage.place))
+        else:
+            image = ImageDraft.empty(self._target)
+            stage.platform = self._target
+            stage.vertex = Vertex(Scratch())
+        image.ensure_path()
+        try:
+            for name, value in image.environment:
+                self._context.set_variable(stage, name, value)
+        except InvalidValue as error:
+            raise self._graph.error(stage.place, error.message) from None
+        if image.working_dir:
+            image.working_dir = working_directory(image.working_dir, image.working_dir)
+            stage.directory = image.working_dir
+        stage.image = image
+        return image
+
+    def _lower_step(self, stage: Stage, image: ImageDraft, step: Step) -> None:
+        command = step.command
+        assert stage.vertex is not None
+        if isinstance(command, Run):
+            lower_run(self._context, stage, image, step, command, stage.vertex)
+        elif isinstance(command, Copy):
+            lower_copy(self._context, stage, image, step, command, stage.vertex)
+        elif isinstance(command, Workdir):
+            self._lower_workdir(stage, image, step, command, stage.vertex)
+        else:
+            metadata.apply(self._context, stage, image, command)
+
+    def _lower_workdir(
+        self, stage: Stage, image: ImageDraft, step: Step, command: Workdir, base: Vertex
+    ) -> None:
+        path = self._context.expand(command.path, stage)
+        directory = working_directory(image.working_dir, path)
+        image.working_dir = stage.directory = directory
+        layer = None
+        if directory != "/":
+            layer = stage.vertex = Vertex(
+                MakeDirectory(absolute(directory), owner=image.user),
+                [base],
+                name=self._context.step_name(stage, step),
+                source=self._context.place(step.place),
+            )
+        image.add_history(f"WORKDIR {directory}", self._context.created, layer)
+
+    # The result
+
+    def _plan(self, target: Stage) -> Plan:
+        image, vertex = target.image, target.vertex
+        assert image is not None
+        assert vertex is not None
+        for name, value in self._options.labels.items():
+            image.set_label(name, value)
+        first = target
+        while first.base is not None:
+            first = first.base
+        base = first.resolved
+        return Plan(
+            vertex=vertex,
+            config=self._with_platform(image),
+            layers=tuple(image.layers),
+            base=base,
+            inherited_history=0 if base is None else len(base.config.history),
+            platform=target.platform or self._target,
+            source_date_epoch=self._epoch,
+            needs_context=self._context.uses_context,
+            context_paths=tuple(self._context.context_paths),
+            warnings=tuple(self._warnings),
+            file=self._dockerfile.file,
+            source=self._dockerfile.source,
+        )
+
+    def _with_platform(self, image: ImageDraft) -> ImageConfig:
+        """The config, with the platform that was asked for where one was."""
+        config = image.freeze()
+        platform = config.platform
+        if self._options.platform is not None:
+            wanted = self._target
+            is_same = (wanted.os, wanted.architecture) == (platform.os, platform.architecture)
+            platform = Platform(
+                wanted.os,
+                wanted.architecture,
+                wanted.variant or (platform.variant if is_same else ""),
+                wanted.os_version or (platform.os_version if is_same else ""),
+                wanted.os_features or platform.os_features,
+            )
+        platform = platform.normalized()
+        return config.replace(
+            os=platform.os,
+            architecture=platform.architecture,
+            variant=platform.variant,
+            os_version=platform.os_version,
+            os_features=platform.os_features,
+        )
+
+
+def _time_text(seconds: int | None) -> str | None:
+    """RFC 3339, in UTC."""
+    if seconds is None:
+        return None
+    year, month, day, hour, minute, second = time.gmtime(seconds)[:6]
+    return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
