@@ -27,7 +27,8 @@ class ReportedStep:
     def done(self, id: str, size: int) -> None:
         """Shows a part that was over at once, of so many bytes."""
         now = time.time()
-        self._listener(VertexStatus(self.vertex, id, now, size, size, now))
+        # No total: "3.20kB", not "3.20kB / 3.20kB".
+        self._listener(VertexStatus(self.vertex, id, now, size, 0, now))
 
 
 @contextmanager

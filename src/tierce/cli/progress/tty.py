@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FIRST_PICTURE_SECONDS, PICTURE_SECONDS = 0.05, 0.1
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
-ERASE_BELOW = "\x1b[J"
+ERASE_LINE, ERASE_BELOW = "\x1b[K", "\x1b[J"
 
 
 class TtyRenderer:
@@ -103,7 +103,7 @@ class TtyRenderer:
         # A terminal that became narrower has broken the lines of the last picture in pieces.
         up = sum(max(1, -(-length // width)) for length in self._drawn)
         back = f"\x1b[{min(up, height - 1)}A\r" if up else ""
-        text = "\n".join(lines)
+        text = f"{ERASE_LINE}\n".join(lines)
         self._drawn = [width - 1] * len(lines)
         self._stream.write(f"{HIDE_CURSOR}{back}{text}\n{ERASE_BELOW}{SHOW_CURSOR}")
         self._stream.flush()
