@@ -130,7 +130,7 @@ class History(Value):
     def from_json(cls, fields: Fields) -> Self:
         """From an entry of the `history` list. Raises InvalidValue."""
         return cls(
-            created=_time(fields, "created"),
+            created=read_time(fields, "created"),
             created_by=fields.text("created_by"),
             comment=fields.text("comment"),
             author=fields.text("author"),
@@ -185,7 +185,7 @@ class ImageConfig(Value):
             variant=fields.text("variant"),
             os_version=fields.text("os.version"),
             os_features=fields.texts("os.features") or (),
-            created=_time(fields, "created"),
+            created=read_time(fields, "created"),
             author=fields.text("author"),
             config=ContainerConfig() if config is None else ContainerConfig.from_json(config),
             diff_ids=() if rootfs is None else _read_diff_ids(rootfs),
@@ -250,7 +250,7 @@ def _words(fields: Fields, name: str) -> tuple[str, ...] | None:
         return (fields.text(name),)
 
 
-def _time(fields: Fields, name: str) -> str | None:
+def read_time(fields: Fields, name: str) -> str | None:
     """An RFC 3339 time, written as Go writes it again: no zeros at the end of the fraction."""
     text = fields.text(name)
     if not text:

@@ -33,6 +33,10 @@ class Fields:
     def __contains__(self, name: str) -> bool:
         return self._members.get(name) is not None
 
+    def names(self) -> tuple[str, ...]:
+        """The names of all members, sorted."""
+        return tuple(sorted(self._members))
+
     def text(self, name: str, default: str = "") -> str:
         """A string; `default` if absent."""
         value = self._members.get(name)

@@ -1,0 +1,197 @@
+"""Loads images from archives: `docker load`, for docker's archives and OCI layouts."""
+
+from __future__ import annotations
+
+import os
+
+from tierce.archive.docker import read_docker, repository_tags
+from tierce.archive.found import FoundImage, FoundTarget
+from tierce.archive.layout import read_layout
+from tierce.archive.legacy import read_legacy
+from tierce.archive.names import INDEX, LAYOUT, MANIFEST, REPOSITORIES
+from tierce.archive.source import open_archive
+from tierce.archive.staging import Staging, run_all
+from tierce.errors import ArchiveError, DigestMismatch, InvalidValue
+from tierce.layer.compression import open_decompressed
+from tierce.oci.descriptor import Descriptor
+from tierce.oci.digest import Digest, new_hash
+from tierce.oci.manifest import Manifest
+from tierce.oci.media_types import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, compressed_layer
+from tierce.oci.platform import Platform, best_match
+from tierce.store.images import Image
+from tierce.values import Value
+
+TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Sequence
+    from typing import BinaryIO
+
+    from tierce.archive.extent import Extent
+    from tierce.archive.found import FoundLayer
+    from tierce.archive.source import Archive
+    from tierce.archive.staging import Progress, Task
+    from tierce.oci.reference import Reference
+    from tierce.store import Store
+
+_MAGICS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+
+
+class Loaded(Value):
+    """What was loaded: an image, or of an index the image that suits this machine best.
+
+    `names` point to it now; without any it is known by its ID.
+    """
+
+    names: tuple[Reference, ...]
+    image: Image
+
+
+def load(
+    store: Store,
+    source: BinaryIO | str | os.PathLike[str],
+    *,
+    platform: Platform | None = None,
+    on_progress: Callable[[Progress], object] | None = None,
+) -> list[Loaded]:
+    """Load all images of an archive, and let its names point to them.
+
+    `source` is the path of an archive or of a layout's directory, or a stream that is read to
+    its end; compressed or not. With a `platform` only images for it are loaded. `on_progress`
+    is called from several threads, layer by layer.
+
+    Layers stay as they are in the archive, compressed or not, and each is verified: its digest,
+    and its diff id. If anything is wrong the store is left as it was: content enters it when all
+    of it is verified, and names move last.
+    Raises ArchiveError, DigestMismatch, StoreError.
+    """
+    with store.leases.take("load images"), Staging(store) as staging:
+        with open_archive(source, staging) as archive:
+            try:
+                targets = _read(archive, platform)
+            except InvalidValue as error:
+                raise ArchiveError(f"read archive: {error.message}", hint=error.hint) from error
+            if not targets:
+                raise ArchiveError("read archive: it has no images")
+            layers = _take_layers(store, staging, targets, on_progress)
+        staging.publish()
+        return _add(store, targets, layers)
+
+
+def _read(archive: Archive, platform: Platform | None) -> list[FoundTarget]:
+    """Every image, in whichever form the archive describes it best."""
+    has_docker_form = archive.find(MANIFEST) is not None
+    if archive.find(LAYOUT) is not None and archive.find(INDEX) is not None:
+        # The layout has the original manifests, and all platforms; docker's form has one.
+        tags = repository_tags(archive) if has_docker_form else {}
+        targets = read_layout(archive, platform, tags)
+    elif has_docker_form:
+        targets = _suitable(read_docker(archive), platform)
+    elif archive.find(REPOSITORIES) is not None:
+        targets = _suitable(read_legacy(archive), platform)
+    else:
+        raise ArchiveError(
+            "read archive: it is neither a docker archive nor an OCI layout",
+            hint="to make an image of a root file system, use: tierce image import",
+        )
+    if not targets and platform is not None:
+        raise ArchiveError(f"read archive: it has no image for {platform}")
+    return targets
+
+
+def _suitable(targets: list[FoundTarget], platform: Platform | None) -> list[FoundTarget]:
+    if platform is None:
+        return targets
+    return [target for target in targets if platform.matches(target.images[0].config.platform)]
+
+
+def _take_layers(
+    store: Store,
+    staging: Staging,
+    targets: Sequence[FoundTarget],
+    on_progress: Callable[[Progress], object] | None,
+) -> dict[FoundLayer, Descriptor]:
+    """Take in every layer, and verify it; what they are as blobs."""
+    layers = list(
+        dict.fromkeys(
+            layer for target in targets for image in target.images for layer in image.layers
+        )
+    )
+    kinds = [_compression(layer) for layer in layers]
+    expected = [
+        layer.digest or (layer.diff_id if kind == "none" else None)
+        for layer, kind in zip(layers, kinds)
+    ]
+    contents = [(layer.content, digest) for layer, digest in zip(layers, expected)]
+    digests = staging.take_in(contents, on_progress)
+    _verify_diff_ids(store, staging, layers, digests)
+    return {
+        layer: Descriptor(compressed_layer(OCI_LAYER, kind), digest, layer.content.size)
+        for layer, kind, digest in zip(layers, kinds, digests)
+    }
+
+
+def _compression(layer: FoundLayer) -> str:
+    """How a layer is compressed: its content knows better than what is written about it."""
+    layer.content.seek(0)
+    return _MAGICS.get(head := layer.content.read(4) or b"", _MAGICS.get(head[:2], "none"))
+
+
+def _verify_diff_ids(
+    store: Store, staging: Staging, layers: Sequence[FoundLayer], digests: Sequence[Digest]
+) -> None:
+    """Every content is, uncompressed, the layer that the config promises."""
+    tasks: dict[tuple[Digest, Digest], Task] = {}
+    for layer, digest in zip(layers, digests):
+        if digest == layer.diff_id:
+            continue
+        blob = store.blobs.find(digest)
+        if blob is None or blob.diff_id != layer.diff_id:
+            content = staging.read(digest)
+            tasks.setdefault((digest, layer.diff_id), _diff_id_check(content, layer.diff_id))
+    run_all(list(tasks.values()))
+
+
+def _diff_id_check(content: Extent, diff_id: Digest) -> Task:
+    def check(stop: threading.Event) -> None:
+        digester = new_hash(diff_id.algorithm)
+        with open_decompressed(content) as plain:
+            while (chunk := plain.read(1 << 20)) and not stop.is_set():
+                digester.update(chunk)
+        actual = Digest.from_hash(digester)
+        if actual != diff_id and not stop.is_set():
+            raise DigestMismatch(
+                f"diff id of {content.name}", expected=str(diff_id), actual=str(actual)
+            )
+
+    return check
+
+
+def _add(
+    store: Store, targets: Sequence[FoundTarget], layers: dict[FoundLayer, Descriptor]
+) -> list[Loaded]:
+    """Add images whose layers are in the store already, and name them."""
+    loaded = []
+    with store.database.transaction():
+        for target in targets:
+            images = [_add_image(store, image, layers) for image in target.images]
+            indexes = [store.images.put_index(raw) for raw in target.indexes]
+            best = best_match(Platform.host(), [image.platform for image in images]) or 0
+            image = images[best].replace(index=indexes[0]) if indexes else images[0]
+            loaded.append(Loaded(target.names, image))
+        for each in loaded:
+            for name in each.names:
+                store.images.tag(name, each.image.index or each.image.manifest)
+    return loaded
+
+
+def _add_image(store: Store, found: FoundImage, layers: dict[FoundLayer, Descriptor]) -> Image:
+    manifest = found.manifest
+    if not manifest:
+        config = Descriptor(OCI_CONFIG, Digest.of(found.raw_config), len(found.raw_config))
+        blobs = tuple(layers[layer] for layer in found.layers)
+        manifest = Manifest(OCI_MANIFEST, config, blobs).encode()
+    image = store.images.put(manifest, found.raw_config)
+    for layer in found.layers:
+        store.blobs.set_diff_id(layers[layer].digest, layer.diff_id)
+    return image

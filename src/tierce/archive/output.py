@@ -1,0 +1,155 @@
+"""Writes the members of an archive into a tar, or into a directory."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+
+from tierce.archive.extent import CHUNK, Extent
+from tierce.errors import ArchiveError
+from tierce.layer.header import BLOCK, HeaderEncoder
+
+TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
+if TYPE_CHECKING:
+    from typing import BinaryIO, Protocol
+
+    Content = bytes | Extent | BinaryIO
+
+    class Output(Protocol):
+        """Takes members in the order they come. All methods raise ArchiveError."""
+
+        def directory(self, name: str) -> None:
+            """Add an empty directory."""
+
+        def file(self, name: str, content: Content, size: int) -> None:
+            """Add a file of exactly `size` bytes."""
+
+        def finish(self) -> None:
+            """Complete the archive."""
+
+
+_CANNOT_SEND = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF}
+_SEND_AT_MOST = 1 << 30
+_TAR_END = bytes(2 * BLOCK)
+
+
+class TarOutput:
+    """A tar with fixed times and owners: equal members give equal bytes."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._sink = _Sink(stream)
+        self._headers = HeaderEncoder()
+
+    def directory(self, name: str) -> None:
+        self._sink.write(self._headers.plain(f"{name}/".encode(), b"5", 0o755, 0, 0, 0, 0))
+
+    def file(self, name: str, content: Content, size: int) -> None:
+        self._sink.write(self._headers.plain(name.encode(), b"0", 0o644, 0, 0, size, 0))
+        _copy(name, content, size, self._sink)
+        self._sink.write(bytes(-size % BLOCK))
+
+    def finish(self) -> None:
+        self._sink.write(_TAR_END)
+        self._sink.flush()
+
+
+class DirectoryOutput:
+    """The members as files. Those that are there already with the same size stay as they are."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def directory(self, name: str) -> None:
+        try:
+            os.makedirs(os.path.join(self._path, name), exist_ok=True)
+        except OSError as error:
+            raise unwritable(name, error) from error
+
+    def file(self, name: str, content: Content, size: int) -> None:
+        path = os.path.join(self._path, name)
+        partial = f"{path}.partial-{os.getpid()}"
+        try:
+            with open(partial, "wb", buffering=0) as file:
+                _copy(name, content, size, _Sink(file))
+            os.replace(partial, path)
+        except OSError as error:
+            raise unwritable(name, error) from error
+        finally:
+            if os.path.lexists(partial):
+                os.unlink(partial)
+
+    def finish(self) -> None:
+        """Nothing is left to be done."""
+
+
+class _Sink:
+    """Where bytes go: by the kernel alone where the stream is a file, else through it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._descriptor = -1
+        try:
+            stream.flush()
+            self._descriptor = stream.fileno()
+        except (AttributeError, io.UnsupportedOperation):
+            pass  # in memory, or compressing
+
+    def write(self, data: bytes | memoryview) -> None:
+        try:
+            if self._descriptor < 0:
+                self._stream.write(data)
+                return
+            left = memoryview(data)
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise unwritable("", error) from error
+
+    def send(self, extent: Extent) -> None:
+        """All bytes of an extent."""
+        done = 0
+        try:
+            while self._descriptor >= 0 and done < extent.size:
+                count = min(extent.size - done, _SEND_AT_MOST)
+                sent = os.sendfile(self._descriptor, extent.descriptor, extent.offset + done, count)
+                if not sent:
+                    raise ArchiveError(f"read {extent.name}: it is cut short")
+                done += sent
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if done or error.errno not in _CANNOT_SEND:
+                raise unwritable("", error) from error
+        if done < extent.size:
+            for chunk in extent.chunks():
+                self.write(chunk)
+
+    def flush(self) -> None:
+        if self._descriptor < 0:
+            self._stream.flush()
+
+
+def _copy(name: str, content: Content, size: int, sink: _Sink) -> None:
+    if isinstance(content, bytes):
+        sink.write(content)
+        done = len(content)
+    elif isinstance(content, Extent):
+        done = content.size
+        if done == size:
+            sink.send(content)
+    else:
+        done = 0
+        while chunk := content.read(CHUNK):
+            sink.write(chunk)
+            done += len(chunk)
+    if done != size:
+        raise ArchiveError(f"write archive: {name} has {done} bytes instead of {size}")
+
+
+def unwritable(name: str, error: OSError) -> ArchiveError:
+    """The error to raise when an archive cannot be written."""
+    cause = (error.strerror or str(error)).lower()
+    return ArchiveError(f"write archive: {name}: {cause}" if name else f"write archive: {cause}")
