@@ -6,7 +6,6 @@ See Documentation/admin-guide/cgroup-v1/ and cgroup-v2.rst in the kernel.
 from __future__ import annotations
 
 import os
-import signal
 
 from tierce.linux.mounts import mount_table
 from tierce.values import Value
@@ -97,28 +96,32 @@ def own_paths(pid: int | str = "self") -> dict[tuple[str, ...], str]:
     return paths
 
 
-def create_legacy(setup: CgroupSetup, name: str) -> Cgroup:
-    """Makes a group below our own in each hierarchy of version 1 that lets us.
+def legacy_group(setup: CgroupSetup, name: str) -> Cgroup:
+    """Where a group below our own would be in each hierarchy of version 1; makes nothing.
 
-    Below our own, so that limits on us hold for what we run. A hierarchy that is read-only, or
-    whose mount does not show our own group, is left out.
+    Below our own, so that limits on us hold for what we run. A hierarchy whose mount does not
+    show our own group is left out.
     """
     paths = own_paths()
-    directories: list[str] = []
-    for mount in setup.mounts:
-        own = paths.get(mount.controllers)
-        if mount.version != 1 or own is None:
-            continue
-        parent = mount.path + _below(own, mount.root)
-        directory = f"{parent.rstrip('/')}/{name}"
+    parents = [
+        mount.path + _below(own, mount.root).rstrip("/")
+        for mount in setup.mounts
+        if mount.version == 1 and (own := paths.get(mount.controllers)) is not None
+    ]
+    return Cgroup(tuple(f"{parent}/{name}" for parent in parents))
+
+
+def create(group: Cgroup) -> Cgroup:
+    """Makes the group; returns what could be made: a hierarchy may be read-only for us."""
+    made: list[str] = []
+    for directory in group.directories:
         try:
             os.mkdir(directory, 0o755)
-            if "cpuset" in mount.controllers:
-                _inherit_cpuset(parent, directory)
+            _inherit_cpuset(os.path.dirname(directory), directory)
         except OSError:
             continue
-        directories.append(directory)
-    return Cgroup(tuple(directories))
+        made.append(directory)
+    return Cgroup(tuple(made))
 
 
 def allow_devices(group: Cgroup, rules: Iterable[str]) -> bool:
@@ -143,21 +146,6 @@ def enter_with_thread(group: Cgroup) -> None:
         _write(f"{directory}/tasks", "0")
 
 
-def kill(group: Cgroup) -> None:
-    """Sends SIGKILL to all processes in the group; they may take a moment to end."""
-    for directory in group.directories:
-        try:
-            with open(f"{directory}/cgroup.procs", encoding="ascii") as file:
-                members = [int(line) for line in file]
-        except OSError:
-            continue
-        for pid in members:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-
-
 def remove(group: Cgroup) -> Cgroup:
     """Removes the group's directories; returns what is still busy, an empty group when all went."""
     left: list[str] = []
@@ -173,18 +161,17 @@ def remove(group: Cgroup) -> Cgroup:
 
 def _below(path: str, root: str) -> str:
     """Where a group is below a mount that shows the hierarchy from `root` on."""
-    if root == "/":
-        return path
-    if path == root or path.startswith(root + "/"):
-        return path[len(root) :] or "/"
+    if root != "/" and (path == root or path.startswith(root + "/")):
+        return path[len(root) :]
     return path
 
 
 def _inherit_cpuset(parent: str, directory: str) -> None:
-    """A new group has no processors and no memory, and takes no task before it has."""
+    """A new cpuset has no processors and no memory, and takes no task before it has."""
     for name in ("cpuset.cpus", "cpuset.mems"):
-        with open(f"{parent}/{name}", encoding="ascii") as file:
-            _write(f"{directory}/{name}", file.read().strip())
+        if os.path.exists(f"{directory}/{name}"):
+            with open(f"{parent}/{name}", encoding="ascii") as file:
+                _write(f"{directory}/{name}", file.read().strip())
 
 
 def _write(path: str, text: str) -> None:

@@ -20,7 +20,8 @@
 
 <run>/                        0711, gone after a reboot
 ├── mounts/<name>/            mount points, in private mount namespaces
-└── bundles/<id>/             OCI bundles of running containers and steps
+├── bundles/<id>/             OCI bundles of running containers and steps
+└── runtime.json              which OCI runtime works here; can be found out again
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Paths:
         self.trash = root / "trash"
         self.mounts = run / "mounts"
         self.bundles = run / "bundles"
+        self.runtime = run / "runtime.json"
 
     def create(self) -> None:
         """Make the store's directories. Idempotent. Raises OSError."""

@@ -1,0 +1,237 @@
+"""The OCI runtime specification of a container: config.json of a bundle, with docker's defaults.
+
+See config.md and config-linux.md of the runtime specification.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from tierce.runtime import capabilities
+from tierce.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from typing import Any
+
+    from tierce.linux.mounts import MountSpec
+    from tierce.runtime.user import Identity
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+_SHM_SIZE = 64 << 20
+
+_DEVICES = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2))
+"""null, zero, full, random, urandom, tty, console, ptmx."""
+
+DEVICE_RULES = (
+    *("c *:* m", "b *:* m"),
+    *[f"c {major}:{minor} rwm" for major, minor in _DEVICES],
+    "c 136:* rwm",
+)
+"""Docker's rules in the form of cgroup-v1/devices.rst: any node can be made, few can be opened."""
+
+EVERY_DEVICE = ("a *:* rwm",)
+
+_MASKED_PATHS = (
+    *("/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys"),
+    *("/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list"),
+    *("/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware"),
+)
+_READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+_SECCOMP_FILTER = "run.oci.seccomp_bpf_data"
+"""Annotation of crun: a filter that is compiled already, as text in base 64."""
+
+
+class ProcessSpec(Value):
+    """What runs in a container.
+
+    `args` has at least one word; `env` holds "NAME=value"; `cwd` is absolute, and is made when
+    absent; `user` is as in USER, unresolved.
+    """
+
+    args: tuple[str, ...]
+    env: tuple[str, ...] = ()
+    cwd: str = "/"
+    user: str = ""
+    terminal: bool = False
+
+
+class BindMount(Value):
+    """Shows a file or directory of another tree at `target` in a container.
+
+    The tree is what the mounts in `root`, made one over the other, show; `source` is a path in
+    it, and symbolic links in that path do not lead out of it. `options` are more options of
+    mount(8), as "rprivate".
+    """
+
+    target: str
+    root: tuple[MountSpec, ...]
+    source: str = "/"
+    read_only: bool = True
+    options: tuple[str, ...] = ()
+
+
+class Isolation(Value):
+    """What a container shares with the host: by default nothing that docker would not share.
+
+    `capabilities` is what it may have at most; what this process lacks is left out.
+    """
+
+    hostname: str
+    host_network: bool = False
+    host_pids: bool = False
+    privileged: bool = False
+    read_only: bool = False
+    capabilities: tuple[str, ...] = capabilities.DEFAULT
+
+    @property
+    def device_rules(self) -> tuple[str, ...]:
+        return EVERY_DEVICE if self.privileged else DEVICE_RULES
+
+
+class SeccompPolicy(Value):
+    """A profile (as in the specification), or crun's compiled form of it; empty: none."""
+
+    profile: dict[str, Any] | None = None
+    filter: str = ""
+
+
+def make_spec(
+    process: ProcessSpec,
+    identity: Identity,
+    *,
+    root: str,
+    isolation: Isolation,
+    grantable: Collection[str],
+    seccomp: SeccompPolicy,
+    mounts: Sequence[dict[str, Any]] = (),
+    cgroup: str = "",
+) -> dict[str, Any]:
+    """The specification.
+
+    `grantable` are the capabilities that this process can give: with another one, the runtime
+    would not start the container. `mounts` come from `bind`, and replace a default one with the
+    same target; `cgroup` is empty where none is to be made.
+    """
+    granted = [name for name in isolation.capabilities if name in grantable]
+    replaced = {mount["destination"] for mount in mounts}
+    defaults = [
+        mount for mount in _default_mounts(isolation) if mount["destination"] not in replaced
+    ]
+    specification: dict[str, Any] = {
+        "ociVersion": "1.0.2",
+        "root": {"path": root, "readonly": isolation.read_only},
+        "hostname": isolation.hostname,
+        "mounts": [*defaults, *mounts],
+        "process": {
+            "terminal": process.terminal,
+            "user": {
+                "uid": identity.uid,
+                "gid": identity.gid,
+                "additionalGids": list(identity.groups),
+            },
+            "args": list(process.args),
+            "env": list(process.env),
+            "cwd": process.cwd,
+            # Not ambient and not inheritable (CVE-2022-24769): without root, none are left.
+            "capabilities": {
+                "bounding": granted,
+                "permitted": granted,
+                "effective": granted,
+            },
+            "noNewPrivileges": False,
+        },
+        "linux": {"namespaces": [{"type": kind} for kind in _namespaces(isolation)]},
+    }
+    linux = specification["linux"]
+    if isolation.privileged:
+        linux["devices"] = list(_host_devices())
+    else:
+        linux["maskedPaths"] = list(_MASKED_PATHS)
+        linux["readonlyPaths"] = list(_READ_ONLY_PATHS)
+    if cgroup:
+        linux["cgroupsPath"] = cgroup
+        linux["resources"] = {"devices": [_oci_device(rule) for rule in isolation.device_rules]}
+    if seccomp.filter:
+        specification["annotations"] = {_SECCOMP_FILTER: seccomp.filter}
+    elif seccomp.profile is not None:
+        linux["seccomp"] = seccomp.profile
+    return specification
+
+
+def bind(
+    source: str, target: str, *, read_only: bool, options: Sequence[str] = ()
+) -> dict[str, Any]:
+    """A bind mount, for `make_spec`."""
+    chosen = ["rbind", "ro" if read_only else "rw", *(options or ("rprivate",))]
+    return {"destination": target, "type": "bind", "source": source, "options": chosen}
+
+
+def _namespaces(isolation: Isolation) -> Iterator[str]:
+    yield from ("mount", "uts", "ipc")
+    if not isolation.host_pids:
+        yield "pid"
+    if not isolation.host_network:
+        yield "network"
+
+
+def _default_mounts(isolation: Isolation) -> list[dict[str, Any]]:
+    safe = ("nosuid", "noexec", "nodev")
+    access = "rw" if isolation.privileged else "ro"
+    return [
+        _mount("proc", "/proc", *safe),
+        _mount("tmpfs", "/dev", "nosuid", "strictatime", "mode=755", "size=65536k"),
+        _mount(
+            *("devpts", "/dev/pts", "nosuid", "noexec", "newinstance"),
+            *("ptmxmode=0666", "mode=0620", "gid=5"),
+        ),
+        _mount("sysfs", "/sys", *safe, access),
+        _mount("cgroup", "/sys/fs/cgroup", *safe, access),
+        _mount("mqueue", "/dev/mqueue", *safe),
+        _mount("tmpfs", "/dev/shm", *safe, "mode=1777", f"size={_SHM_SIZE}", source="shm"),
+    ]
+
+
+def _mount(type: str, target: str, *options: str, source: str = "") -> dict[str, Any]:
+    return {
+        "destination": target,
+        "type": type,
+        "source": source or type,
+        "options": list(options),
+    }
+
+
+def _oci_device(rule: str) -> dict[str, Any]:
+    """A rule in the specification's form; the denial of everything else comes from the runtime."""
+    kind, numbers, access = rule.split()
+    device: dict[str, Any] = {"allow": True, "type": kind, "access": access}
+    for name, number in zip(("major", "minor"), numbers.split(":")):
+        if number != "*":
+            device[name] = int(number)
+    return device
+
+
+def _host_devices(directory: str = "/dev") -> Iterator[dict[str, Any]]:
+    """All device nodes of the host but terminals, which each container has of its own."""
+    for entry in sorted(os.scandir(directory), key=lambda entry: entry.name):
+        if entry.name in {"pts", "shm", "fd", "mqueue", "console", "ptmx", ".udev", ".lxc"}:
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _host_devices(entry.path)
+            continue
+        status = entry.stat(follow_symlinks=False)
+        kind = {stat.S_IFCHR: "c", stat.S_IFBLK: "b"}.get(stat.S_IFMT(status.st_mode))
+        if kind is not None:
+            yield {
+                "path": entry.path,
+                "type": kind,
+                "major": os.major(status.st_rdev),
+                "minor": os.minor(status.st_rdev),
+                "fileMode": stat.S_IMODE(status.st_mode),
+                "uid": status.st_uid,
+                "gid": status.st_gid,
+            }

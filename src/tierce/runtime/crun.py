@@ -1,0 +1,253 @@
+"""Running a container by `crun run` (or `runc run`, which takes the same arguments)."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+
+from tierce.linux.process import bounding_capabilities, children
+from tierce.runtime import bundle, capabilities, executable
+from tierce.runtime.root import ContainerRoot
+from tierce.runtime.runtimes import failure_in_log, sealed_copy
+from tierce.runtime.seccomp import profile
+from tierce.runtime.user import resolve_user
+from tierce.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from tierce.linux.mounts import MountSpec
+    from tierce.runtime.launcher import Launcher
+    from tierce.runtime.runtimes import Runtime
+
+_LEFT_OUT_OF_ENVIRONMENT = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET")
+"""By these a runtime would pass the caller's own sockets on to the container."""
+
+_KILL_MILLISECONDS = 10
+
+
+class TextFile(Value):
+    """A file that the container sees at `target`, with this content."""
+
+    target: str
+    content: str
+    read_only: bool = True
+
+
+class ContainerSpec(Value):
+    """All that makes a container. `root` is mounted in order, one mount over the other."""
+
+    root: tuple[MountSpec, ...]
+    process: bundle.ProcessSpec
+    isolation: bundle.Isolation
+    binds: tuple[bundle.BindMount, ...] = ()
+    files: tuple[TextFile, ...] = ()
+
+
+class Engine:
+    """A runtime and the launcher that starts it. Usable from all threads."""
+
+    def __init__(self, runtime: Runtime, launcher: Launcher) -> None:
+        self.runtime = runtime
+        self.launcher = launcher
+        self.grantable = bounding_capabilities()
+        self._copy = sealed_copy(runtime.path)
+        self._environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in _LEFT_OUT_OF_ENVIRONMENT
+        }
+        self._environment.setdefault("PATH", bundle.DEFAULT_PATH)
+
+    def close(self) -> None:
+        """Lets go of what the engine holds; not of the launcher."""
+        if self._copy >= 0:
+            os.close(self._copy)
+            self._copy = -1
+
+    def spawn(
+        self, command: Sequence[str], *, log: str, stdin: int, stdout: int, stderr: int
+    ) -> int:
+        """Starts the runtime with a command and its arguments; for the launcher's thread."""
+        shares = self.runtime.shares_cgroup and self.launcher.in_cgroup
+        arguments = [
+            self.runtime.name,
+            *("--root", f"{self.launcher.directory}/state"),
+            *("--log", log, "--log-format", "json"),
+            # Else crun would make a group in each hierarchy, and move the container there, which
+            # takes longer than all the rest.
+            *(("--cgroup-manager", "disabled") if shares else ()),
+            *command,
+        ]
+        return self.launcher.spawn(
+            arguments,
+            program=f"/proc/self/fd/{self._copy}" if self._copy >= 0 else self.runtime.path,
+            environment=self._environment,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+        )
+
+    def cgroup_for(self, name: str) -> str:
+        """The cgroup that the runtime is to make for a container; empty when it is to make none."""
+        shares = self.runtime.shares_cgroup and self.launcher.in_cgroup
+        return "" if shares else self.launcher.cgroup_for(name)
+
+    def seccomp_for(self, isolation: bundle.Isolation) -> bundle.SeccompPolicy:
+        """Docker's default profile, compiled if we have that; none for a privileged container."""
+        if isolation.privileged:
+            return bundle.SeccompPolicy()
+        if self.runtime.seccomp_filter and isolation.capabilities == capabilities.DEFAULT:
+            return bundle.SeccompPolicy(filter=self.runtime.seccomp_filter)
+        return bundle.SeccompPolicy(profile(isolation.capabilities))
+
+
+class Container:
+    """One container, from its mounts to the end of its process; used by one thread.
+
+    A context manager: leaving the block kills what still runs, unmounts, and removes all files.
+    """
+
+    def __init__(self, engine: Engine, spec: ContainerSpec) -> None:
+        self._engine = engine
+        self._launcher = engine.launcher
+        self._spec = spec
+        self.name = self._launcher.next_name()
+        self._directory = f"{self._launcher.directory}/{self.name}"
+        self._log = f"{self._directory}/log"
+        self._root = ContainerRoot(self._launcher.mount_points, self.name)
+        self._pid = 0
+        self.ended = -1
+        """A pidfd of the runtime, readable when it has ended; -1 before `start`."""
+
+    def __enter__(self) -> Container:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pid:
+            self.kill()
+            self._reap()
+        self._launcher.call(self._remove)
+
+    def start(self, *, stdin: int, stdout: int, stderr: int, console: str = "") -> None:
+        """Mounts everything and starts the process with these descriptors.
+
+        With a terminal, `console` is the socket that the runtime sends its other end to. Raises
+        ContainerError, with the exit status that `container run` is to have.
+        """
+
+        def work() -> None:
+            self._prepare()
+            command = ["run", "--bundle", self._directory]
+            command += ["--console-socket", console] if console else []
+            self._pid = self._engine.spawn(
+                [*command, self.name], log=self._log, stdin=stdin, stdout=stdout, stderr=stderr
+            )
+
+        self._launcher.call(work)
+        self.ended = os.pidfd_open(self._pid)
+
+    def send(self, number: int) -> None:
+        """Sends a signal to the process; the runtime passes on what it gets."""
+        try:
+            os.kill(self._pid, number)
+        except ProcessLookupError:
+            pass
+
+    def kill(self) -> None:
+        """Kills the container's process 1, and by that all others; returns when they are dead."""
+        poll = select.poll()
+        poll.register(self.ended, select.POLLIN)
+        while True:
+            # The runtime is asked to do nothing: it may hang, or have started nothing yet.
+            for pid in children(self._pid) or [self._pid]:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            if poll.poll(_KILL_MILLISECONDS):
+                return
+
+    def wait(self) -> int:
+        """Waits for the end; returns the exit status, 128 + n for one that ended by signal n.
+
+        Raises ContainerError when the runtime could not start the process.
+        """
+        status = self._reap()
+        if status != 0 and (reason := failure_in_log(self._log)):
+            raise executable.failure(self._spec.process.args[0], reason)
+        return status if status >= 0 else 128 - status
+
+    def _reap(self) -> int:
+        status = os.waitstatus_to_exitcode(self._launcher.reap(self._pid))
+        self._pid = 0
+        os.close(self.ended)
+        self.ended = -1
+        return status
+
+    def _prepare(self) -> None:
+        spec = self._spec
+        os.mkdir(self._directory, 0o700)
+        root = self._root
+        root.mount(spec.root)
+        identity = resolve_user(spec.process.user, root.read)
+        for path in ("/proc", "/dev", "/sys"):
+            root.make_directory(path)
+        root.make_directory(spec.process.cwd, uid=identity.uid, gid=identity.gid)
+        if not spec.binds:
+            executable.check(spec.process, root.status)
+        config = bundle.make_spec(
+            spec.process,
+            identity,
+            root=root.path,
+            isolation=spec.isolation,
+            grantable=self._engine.grantable,
+            seccomp=self._engine.seccomp_for(spec.isolation),
+            mounts=[*self._files(), *self._binds()],
+            cgroup=self._engine.cgroup_for(self.name),
+        )
+        with open(f"{self._directory}/config.json", "w", encoding="utf-8") as file:
+            json.dump(config, file)
+
+    def _files(self) -> list[dict[str, Any]]:
+        made: list[dict[str, Any]] = []
+        for number, file in enumerate(self._spec.files):
+            source = f"{self._directory}/file{number}"
+            with open(source, "w", encoding="utf-8", errors="surrogateescape") as written:
+                os.fchmod(written.fileno(), 0o644)
+                written.write(file.content)
+            self._root.make_stub(file.target, directory=False)
+            made.append(bundle.bind(source, file.target, read_only=file.read_only))
+        return made
+
+    def _binds(self) -> list[dict[str, Any]]:
+        """The parents before what is mounted below them, whatever order they were given in."""
+        made: list[dict[str, Any]] = []
+        for mount in sorted(self._spec.binds, key=lambda mount: mount.target.count("/")):
+            source, directory = self._root.mount_source(mount.root, mount.source)
+            self._root.make_stub(mount.target, directory=directory)
+            made.append(
+                bundle.bind(source, mount.target, read_only=mount.read_only, options=mount.options)
+            )
+        return made
+
+    def _remove(self) -> None:
+        self._root.remove_stubs()
+        self._root.close()
+        for directory in (self._directory, f"{self._launcher.directory}/state/{self.name}"):
+            _remove_files(directory)
+
+
+def _remove_files(directory: str) -> None:
+    """Removes a directory of files; the state of a runtime that was killed, for example."""
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:
+        return
+    for name in names:
+        os.unlink(f"{directory}/{name}")
+    os.rmdir(directory)

@@ -1,0 +1,262 @@
+"""The root file system of a container, while it is mounted for the runtime.
+
+Everything here runs in the launcher's thread, where the mounts are. There, /proc shows another
+PID namespace, so that /proc/self/fd cannot be used.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+from tierce.errors import ContainerError
+from tierce.linux import mounts
+from tierce.linux.openat2 import RESOLVE_IN_ROOT, openat2
+from tierce.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tierce.linux.mounts import MountSpec
+
+_FILE_LIMIT = 10 << 20
+"""Bytes of /etc/passwd and /etc/group that are read; the files come from whoever made the image."""
+
+_LINK_LIMIT = 40
+"""Symbolic links in one path, as in the kernel."""
+
+
+class Stub(Value):
+    """A file or directory that was made in the root only so that something is mounted on it.
+
+    `path` is relative to the root and free of links. The times are in nanoseconds: those of the
+    parent directory before and after.
+    """
+
+    path: str
+    directory: bool
+    atime_before: int
+    mtime_before: int
+    mtime_after: int
+
+
+class ContainerRoot:
+    """A mounted root, and what is mounted beside it for its bind mounts."""
+
+    def __init__(self, mount_points: str, name: str) -> None:
+        """`mount_points` is a directory of the launcher, and `name` is unique in it."""
+        self._prefix = f"{mount_points}/{name}"
+        self.path = f"{self._prefix}-root"
+        self._mounted: list[str] = []
+        self._points: list[str] = []
+        self._stubs: list[Stub] = []
+        self._descriptor = -1
+
+    def mount(self, specs: Sequence[MountSpec]) -> None:
+        """Mounts the root. Raises ContainerError."""
+        self._mount_all(specs, self.path)
+        self._descriptor = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def mount_source(self, specs: Sequence[MountSpec], source: str) -> tuple[str, bool]:
+        """Mounts another tree for a bind mount, or a file or directory of it.
+
+        Returns the path on the host, and whether it is a directory. Links in `source` do not
+        lead out of the tree, even if a container changes it meanwhile. Raises ContainerError.
+        """
+        whole = f"{self._prefix}-{len(self._points)}"
+        self._mount_all(specs, whole)
+        if source.strip("/") in {"", "."}:
+            return whole, True
+        tree = os.open(whole, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            part = openat2(tree, source, os.O_PATH | os.O_CLOEXEC, resolve=RESOLVE_IN_ROOT)
+        except OSError as error:
+            raise ContainerError(f"bind mount {source}: {error.strerror}") from error
+        finally:
+            os.close(tree)
+        try:
+            directory = stat.S_ISDIR(os.fstat(part).st_mode)
+            point = self._new_point(f"{self._prefix}-{len(self._points)}", directory=directory)
+            flags = mounts.AT_EMPTY_PATH | mounts.AT_RECURSIVE | mounts.OPEN_TREE_CLONE
+            clone = mounts.open_tree(part, "", flags | mounts.OPEN_TREE_CLOEXEC)
+        finally:
+            os.close(part)
+        try:
+            empty = mounts.MOVE_MOUNT_F_EMPTY_PATH
+            mounts.move_mount(clone, "", mounts.AT_FDCWD, point, empty)
+        finally:
+            os.close(clone)
+        self._mounted.append(point)
+        return point, directory
+
+    def read(self, path: str) -> bytes | None:
+        """The content of a regular file in the root, or None. Raises ContainerError."""
+        try:
+            # Not waiting for a writer, in case it is a FIFO.
+            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+            descriptor = openat2(self._descriptor, path, flags, resolve=RESOLVE_IN_ROOT)
+        except OSError:
+            return None
+        with open(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            content = file.read(_FILE_LIMIT + 1)
+        if len(content) > _FILE_LIMIT:
+            raise ContainerError(f"read {path} of the image: larger than {_FILE_LIMIT} bytes")
+        return content
+
+    def status(self, path: str) -> os.stat_result | None:
+        """What stat(2) says in the container, following links; None where there is nothing."""
+        try:
+            flags = os.O_PATH | os.O_CLOEXEC
+            descriptor = openat2(self._descriptor, path, flags, resolve=RESOLVE_IN_ROOT)
+        except OSError:
+            return None
+        try:
+            return os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def make_directory(self, path: str, *, uid: int = 0, gid: int = 0) -> None:
+        """Makes a directory and its parents where they are missing. Raises ContainerError."""
+        status = self.status(path)
+        if status is None:
+            for part in self._missing(path):
+                os.mkdir(part, 0o755, dir_fd=self._descriptor)
+                os.chmod(part, 0o755, dir_fd=self._descriptor)
+                os.chown(part, uid, gid, dir_fd=self._descriptor)
+        elif not stat.S_ISDIR(status.st_mode):
+            raise ContainerError(f"make directory {path}: not a directory")
+
+    def make_stub(self, path: str, *, directory: bool) -> None:
+        """Makes sure that there is something to mount on; `remove_stubs` takes it away again."""
+        if self.status(path) is not None:
+            return
+        missing = self._missing(path)
+        for part in missing:
+            parent = os.path.dirname(part) or "."
+            before = os.stat(parent, dir_fd=self._descriptor)
+            if directory or part != missing[-1]:
+                os.mkdir(part, 0o755, dir_fd=self._descriptor)
+            else:
+                flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+                os.close(os.open(part, flags, 0o755, dir_fd=self._descriptor))
+            os.chmod(part, 0o755, dir_fd=self._descriptor)
+            after = os.stat(parent, dir_fd=self._descriptor)
+            self._stubs.append(
+                Stub(
+                    part,
+                    directory or part != missing[-1],
+                    before.st_atime_ns,
+                    before.st_mtime_ns,
+                    after.st_mtime_ns,
+                )
+            )
+
+    def remove_stubs(self) -> None:
+        """Removes the stubs that are still empty, as BuildKit does (executor/stubs.go there).
+
+        The parent directory gets the times back that it had before; if the container has changed
+        it since, those of that change.
+        """
+        while self._stubs:
+            stub = self._stubs.pop()
+            parent = os.path.dirname(stub.path) or "."
+            try:
+                now = os.stat(parent, dir_fd=self._descriptor, follow_symlinks=False)
+                if stub.directory:
+                    os.rmdir(stub.path, dir_fd=self._descriptor)
+                elif self._is_empty_file(stub.path):
+                    os.unlink(stub.path, dir_fd=self._descriptor)
+                else:
+                    continue
+            except OSError:  # not empty, or the container has put something else there
+                continue
+            mtime = stub.mtime_before if now.st_mtime_ns == stub.mtime_after else now.st_mtime_ns
+            times = (stub.atime_before, mtime)
+            os.utime(parent, ns=times, dir_fd=self._descriptor, follow_symlinks=False)
+
+    def close(self) -> None:
+        """Unmounts everything. Idempotent."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        while self._mounted:
+            point = self._mounted.pop()
+            try:
+                mounts.umount2(point, mounts.UMOUNT_NOFOLLOW)
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    raise
+                # Other containers of ours may just be copying the mounts of the namespace.
+                mounts.umount2(point, mounts.UMOUNT_NOFOLLOW | mounts.MNT_DETACH)
+        while self._points:
+            point = self._points.pop()
+            try:
+                os.rmdir(point)
+            except NotADirectoryError:
+                os.unlink(point)
+
+    def _mount_all(self, specs: Iterable[MountSpec], point: str) -> None:
+        self._new_point(point, directory=True)
+        for spec in specs:
+            try:
+                mounts.mount_spec(spec, point)
+            except OSError as error:
+                what = spec.source if spec.type == "bind" else spec.type
+                raise ContainerError(f"mount {what}: {error.strerror}") from error
+            self._mounted.append(point)
+
+    def _new_point(self, point: str, *, directory: bool) -> str:
+        if directory:
+            os.mkdir(point, 0o755)
+        else:
+            os.close(os.open(point, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        self._points.append(point)
+        return point
+
+    def _is_empty_file(self, path: str) -> bool:
+        status = os.stat(path, dir_fd=self._descriptor, follow_symlinks=False)
+        return stat.S_ISREG(status.st_mode) and status.st_size == 0
+
+    def _missing(self, path: str) -> list[str]:
+        """The parts of a path that are to be made, relative to the root, links followed.
+
+        A link that leads nowhere is followed, too: what it points at is missing.
+        """
+        waiting = path.split("/")[::-1]
+        real: list[str] = []
+        links = 0
+        while waiting:
+            part = waiting.pop()
+            if part in {"", "."}:
+                continue
+            if part == "..":
+                del real[-1:]
+                continue
+            try:
+                target = os.readlink("/".join([*real, part]), dir_fd=self._descriptor)
+            except OSError as error:
+                if error.errno == errno.ENOTDIR:
+                    raise ContainerError(
+                        f"make {path} of the container: {error.strerror}"
+                    ) from error
+                real.append(part)
+                continue
+            links += 1
+            if links > _LINK_LIMIT:
+                raise ContainerError(f"make {path} of the container: too many symbolic links")
+            if target.startswith("/"):
+                real.clear()
+            waiting += target.split("/")[::-1]
+        every = ["/".join(real[: count + 1]) for count in range(len(real))]
+        return [part for part in every if not self._exists(part)]
+
+    def _exists(self, path: str) -> bool:
+        try:
+            os.stat(path, dir_fd=self._descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True

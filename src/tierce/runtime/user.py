@@ -1,0 +1,118 @@
+"""Who a container's process runs as: what USER and --user mean in a root file system."""
+
+from __future__ import annotations
+
+from tierce.errors import ContainerError
+from tierce.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    ReadFile = Callable[[str], bytes | None]
+
+_LARGEST_ID = (1 << 31) - 1
+
+
+class Identity(Value):
+    """Numbers for setuid(2) and its relatives; `groups` are the supplementary ones, `gid` first.
+
+    `home` is what /etc/passwd says, "/" for a user who is not in there.
+    """
+
+    uid: int = 0
+    gid: int = 0
+    groups: tuple[int, ...] = ()
+    home: str = "/"
+
+
+class _User(Value):
+    name: str
+    uid: int
+    gid: int
+    home: str
+
+
+class _Group(Value):
+    name: str
+    gid: int
+    members: tuple[str, ...]
+
+
+def resolve_user(text: str, read: ReadFile) -> Identity:
+    """What "", "app", "1000", "app:staff" or "1000:1000" mean, by docker's rules.
+
+    `read` gives the content of a file of the container, or None. A number need not be in
+    /etc/passwd; a name must. Supplementary groups come from /etc/group, unless a group is
+    named. Raises ContainerError.
+    """
+    wanted_user, _, wanted_group = text.partition(":")
+    if _is_number(wanted_user, root=True) and _is_number(wanted_group, root=True):
+        uid, gid = _number(wanted_user), _number(wanted_group)
+        return Identity(uid, gid, (gid,), _home(uid, read))
+    user = _find_user(wanted_user or "0", read)
+    if user is None and wanted_user and not _is_number(wanted_user):
+        raise ContainerError(
+            f"unable to find user {wanted_user}: no matching entries in passwd file"
+        )
+    uid = user.uid if user else _number(wanted_user or "0")
+    gid = user.gid if user else 0
+    home = user.home if user else "/"
+    if wanted_group:
+        gid = _find_group(wanted_group, read)
+        return Identity(uid, gid, (gid,), home)
+    name = user.name if user else ""
+    others = [group.gid for group in _groups(read) if name and name in group.members]
+    return Identity(uid, gid, tuple(dict.fromkeys([gid, *others])), home)
+
+
+def _find_user(wanted: str, read: ReadFile) -> _User | None:
+    if _is_number(wanted):
+        return next((user for user in _users(read) if user.uid == int(wanted)), None)
+    return next((user for user in _users(read) if user.name == wanted), None)
+
+
+def _find_group(wanted: str, read: ReadFile) -> int:
+    numeric = _is_number(wanted)
+    for group in _groups(read):
+        if group.gid == int(wanted) if numeric else group.name == wanted:
+            return group.gid
+    if not numeric:
+        raise ContainerError(f"unable to find group {wanted}: no matching entries in group file")
+    return _number(wanted)
+
+
+def _home(uid: int, read: ReadFile) -> str:
+    user = _find_user(str(uid), read)
+    return user.home if user else "/"
+
+
+def _users(read: ReadFile) -> Iterator[_User]:
+    for fields in _lines("/etc/passwd", 7, read):
+        if fields[2].isdigit() and fields[3].isdigit():
+            yield _User(fields[0], int(fields[2]), int(fields[3]), fields[5] or "/")
+
+
+def _groups(read: ReadFile) -> Iterator[_Group]:
+    for fields in _lines("/etc/group", 4, read):
+        if fields[2].isdigit():
+            yield _Group(fields[0], int(fields[2]), tuple(fields[3].split(",")))
+
+
+def _lines(path: str, count: int, read: ReadFile) -> Iterator[list[str]]:
+    """Fields of each line; short lines are filled up, as the C library's readers do not mind."""
+    for line in (read(path) or b"").decode(errors="surrogateescape").splitlines():
+        fields = line.strip().split(":")
+        if line.strip() and not line.startswith("#"):
+            yield fields + [""] * (count - len(fields))
+
+
+def _is_number(text: str, *, root: bool = False) -> bool:
+    return (text.isascii() and text.isdigit()) or (root and text == "root")
+
+
+def _number(text: str) -> int:
+    number = 0 if text == "root" else int(text)
+    if number > _LARGEST_ID:
+        raise ContainerError(f"user or group {text}: ids must be in the range 0-{_LARGEST_ID}")
+    return number
