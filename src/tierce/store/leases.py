@@ -25,7 +25,7 @@ from tierce.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from tierce.store.database import Database
@@ -49,9 +49,13 @@ class Lease(Value):
 class Leases:
     """The leases of a store, those of this process and of others."""
 
-    def __init__(self, database: Database, path: Path) -> None:
+    def __init__(
+        self, database: Database, path: Path, sweep: Callable[[Sequence[int]], object]
+    ) -> None:
+        """`sweep` is called with dead leases, when there are any, by whoever takes a new one."""
         self._database = database
         self._path = path
+        self._sweep = sweep
         self._guard = threading.Lock()
         self._descriptor = -1
         self._held: dict[int, int] = {}  # own leases, and how many blocks rely on each
@@ -70,6 +74,8 @@ class Leases:
         """Hold a lease while the block runs. Leases may overlap, also in several threads."""
         lease = self._acquire(purpose)
         try:
+            if dead := self.dead():
+                self._sweep(dead)
             yield lease
         finally:
             self._release(lease.id)

@@ -45,13 +45,13 @@ _COLUMNS = (
 class Records:
     """The cache records of a store.
 
-    `usable` says of a snapshot's number whether its files can still be had.
+    `use` protects the snapshot with a number, and says whether its files can still be had.
     """
 
-    def __init__(self, database: Database, leases: Leases, usable: Callable[[int], bool]) -> None:
+    def __init__(self, database: Database, leases: Leases, use: Callable[[int], bool]) -> None:
         self._database = database
         self._leases = leases
-        self._usable = usable
+        self._use = use
 
     def find(self, keys: Sequence[str]) -> Record | None:
         """The record of the first key that has one, or None.
@@ -67,7 +67,7 @@ class Records:
             if row is None:
                 continue
             record = Record(*row)
-            if record.snapshot is not None and not self._usable(record.snapshot):
+            if record.snapshot is not None and not self._use(record.snapshot):
                 self.remove(record.id)
                 continue
             # gc may have taken it between the two statements; then there is nothing to update.

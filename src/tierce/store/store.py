@@ -13,6 +13,7 @@ from tierce.store.containers import ContainerRows
 from tierce.store.database import Database
 from tierce.store.durability import Durability
 from tierce.store.failures import reported
+from tierce.store.gc import Collector, Freed
 from tierce.store.images import Images
 from tierce.store.leases import Leases
 from tierce.store.locks import Locks
@@ -22,6 +23,7 @@ from tierce.store.trash import Trash
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Self
@@ -40,14 +42,14 @@ class Store:
         self.database = database
         self.durability = Durability(database, paths.root)
         self.locks = Locks(paths.locks)
-        self.leases = Leases(database, paths.leases)
         self.trash = Trash(paths.trash)
+        self.leases = Leases(database, paths.leases, self._sweep)
         self.blobs = Blobs(database, paths, self.leases, self.durability)
         self.images = Images(database, self.blobs, self.leases)
         self.snapshots = snapshots.Snapshots(
             database, self.leases, self.blobs, lambda: self.parts.files
         )
-        self.records = Records(database, self.leases, self.snapshots.exists)
+        self.records = Records(database, self.leases, self.snapshots.use)
         self.containers = ContainerRows(database)
         self.cache_mounts = CacheMounts(database, paths, self.leases, self.locks)
         self._guard = threading.Lock()
@@ -96,6 +98,15 @@ class Store:
         """The layers, by their diff ids."""
         return self.parts.layers
 
+    def collect(self) -> Freed:
+        """Remove what nothing refers to and nobody works on; see `gc`."""
+        return self._collector().collect()
+
+    def stray_files(self) -> Sequence[Path]:
+        """Files that nothing refers to, as they are left by killed processes."""
+        with self.database.transaction():
+            return self._collector().strays()
+
     def close(self) -> None:
         """Close the store; what it gave out must not be used any more. Idempotent.
 
@@ -119,3 +130,9 @@ class Store:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _sweep(self, dead: Sequence[int]) -> None:
+        self._collector().sweep(dead)
+
+    def _collector(self) -> Collector:
+        return Collector(self.database, self.paths, self.leases, self.trash)

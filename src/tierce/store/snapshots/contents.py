@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from tierce.layer.entry import Item
+    from tierce.layer.entry import Entry, Item
     from tierce.store.database import Database
     from tierce.store.durability import Durability
     from tierce.store.paths import Paths
@@ -62,6 +62,15 @@ class SnapshotContents:
             raise NotFound("directory of snapshot", str(number))
         parents = self._parents(number) if form == TREE else []
         return self._by_form[form].changes(self._paths.snapshot(number), parents)
+
+    def readable(self, number: int) -> bool:
+        """Whether the layer can be read from a directory."""
+        return self._form(number) != 0
+
+    def entries(self, number: int) -> list[Entry]:
+        """The layer's entries with the digests of all files. Raises as `measure`."""
+        with reported(f"read snapshot {number}"):
+            return write_layer(self.items(number), None).entries
 
     def measure(self, number: int) -> Measured:
         """Reads all of a layer. Raises NotFound, LayerError, StoreError."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Parts:
-    """`layers` and `files` of one store, and the `snapshotter` that makes new directories."""
+    """What works on the layers of one store; `snapshotter` makes new directories."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Parts:
     ) -> None:
         self.snapshotter: Snapshotter = choose_snapshotter(paths)
         by_form = {each.form: each for each in snapshotters(paths).values()}
-        contents = SnapshotContents(database, paths, trash, durability, by_form)
+        self.contents = contents = SnapshotContents(database, paths, trash, durability, by_form)
         self.layers = Layers(database, paths, leases, locks, blobs, contents)
         self.files = SnapshotFiles(
             database, paths, locks, trash, durability, self.layers, contents, self.snapshotter

@@ -91,6 +91,14 @@ class Snapshots:
             self._usable.add(layer.id)
         return True
 
+    def use(self, number: int) -> bool:
+        """As `exists`, and protects the snapshot by the current lease."""
+        return self._use(number) and self.exists(number)
+
+    def forget(self) -> None:
+        """Look again, from now on, whether files are here."""
+        self._usable.clear()
+
     # Making and finding
 
     def add_layer(
@@ -125,7 +133,7 @@ class Snapshots:
             return None
         chain = chain_ids(list(diff_ids))
         top = self._by_chain_id(chain[-1])
-        if top is not None and self._use(top.id) and self.exists(top.id):
+        if top is not None and self.use(top.id):
             return top
         parent: int | None = None
         snapshot = None
@@ -133,7 +141,7 @@ class Snapshots:
         with self._leases.ensure("find layers"):
             for diff_id, chain_id in zip(diff_ids, chain):
                 snapshot = self._by_chain_id(chain_id)
-                if snapshot is None or not self._use(snapshot.id) or not self.exists(snapshot.id):
+                if snapshot is None or not self.use(snapshot.id):
                     size, tar_size = self._layer_sizes(diff_id)
                     snapshot = self.add_layer(parent, diff_id, size=size, tar_size=tar_size)
                     if not self.exists(snapshot.id):
@@ -221,8 +229,9 @@ class Snapshots:
         Layers that are not unpacked yet are unpacked at the same time, each once whatever other
         threads and processes do. Raises NotFound, LayerError, StoreError, StoreFull.
         """
-        self._check_usable(number)
-        self._files().unpack(self.chain(number))
+        with self._leases.ensure("unpack snapshot"):
+            self._check_usable(number)
+            self._files().unpack(self.chain(number))
 
     def mounts(self, snapshot: int | Active, *, read_only: bool = False) -> Sequence[MountSpec]:
         """What to mount to see the file system; the first target is the root.
@@ -269,7 +278,7 @@ class Snapshots:
         return opened
 
     def _check_usable(self, number: int) -> None:
-        if not self.exists(number):
+        if not self.use(number):
             self.get(number)
             raise StoreError(
                 f"open snapshot {number}: files of its layers are lost",

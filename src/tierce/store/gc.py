@@ -1,0 +1,263 @@
+"""Garbage collection: what nothing refers to, and nobody is working on, goes.
+
+What is kept. Images, cache records and containers have rows that only a user's command or a
+prune removes; they are the roots. A snapshot is kept for its record, container or image, and for
+the snapshots upon it; a blob for the image it belongs to, or as the content of a kept layer.
+
+What is in flight. Rows of blobs, snapshots, images and records carry a number, `lease`: that of
+the newest lease that their maker or user held (`leases`). Let L be the oldest living lease. Rows
+with `lease` >= L are kept, with all they refer to. Why that is enough: whoever makes or finds
+something under a lease M marks it in the same transaction with M or, if the same store holds a
+newer lease too, with that; as long as M lives, L <= M, and the row is kept. Marks only ever grow.
+It keeps more than is needed, what ended leases younger than L used, and gets it a round later.
+
+Nobody falls between. Rows are deleted in a transaction that holds the write lock, in which the
+living leases were looked up: a maker's mark is either seen by it, or made after it, in which
+case there is no row to mark, and the maker knows that the thing is absent.
+
+Files follow rows. A second transaction throws into the trash every file that has no row. Files
+get their names inside the transaction that makes their row (blobs), or after it (snapshots, cache
+mounts), so under the write lock a file without a row belongs to nobody: it is garbage, or what a
+killed process left. Being killed anywhere in between leaves files for the next round to find,
+never rows without files.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from tierce.errors import StoreError
+from tierce.store.failures import reported
+from tierce.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from tierce.store.database import Database
+    from tierce.store.leases import Leases
+    from tierce.store.paths import Paths
+    from tierce.store.trash import Trash
+
+_NOBODY = 1 << 62
+"""In place of the oldest living lease when there is none."""
+_PROBE_SECONDS = 3600.0
+
+
+class Freed(Value):
+    """What a collection did: rows deleted, and `size` in bytes on disk."""
+
+    blobs: int = 0
+    snapshots: int = 0
+    size: int = 0
+
+
+class Collector:
+    """Collects the garbage of one store."""
+
+    def __init__(self, database: Database, paths: Paths, leases: Leases, trash: Trash) -> None:
+        self._database = database
+        self._paths = paths
+        self._leases = leases
+        self._trash = trash
+
+    def collect(self) -> Freed:
+        """Remove all that nothing refers to. May run at any time beside anything."""
+        dead = self._leases.dead()
+        with self._database.transaction():
+            oldest = self._leases.oldest_living() or _NOBODY
+            self._delete_actives(self._living())
+            kept = self._kept_snapshots(oldest)
+            snapshots = self._delete_snapshots(kept)
+            blobs = self._delete_blobs(oldest)
+        self.sweep_files()
+        self._leases.forget(dead)
+        return Freed(blobs, snapshots, self._trash.empty())
+
+    def sweep(self, dead: Sequence[int]) -> None:
+        """Remove what processes left that died with these leases: cheap, and only that.
+
+        A store that cannot be written to keeps it for the next time.
+        """
+        try:
+            with self._database.transaction():
+                living = self._living()
+                thrown = self._delete_actives(living)
+                for directory in self._content_directories():
+                    for path in self._temporaries(directory, living):
+                        self._trash.throw(path)
+            for number in thrown:
+                self._trash.throw(self._paths.snapshot(number))
+            self._leases.forget(list(dead))
+            self._trash.empty()
+        except StoreError:
+            return
+
+    def sweep_files(self) -> None:
+        """Throw away every file that has no row."""
+        with self._database.transaction():
+            for path in self.strays():
+                self._trash.throw(path)
+
+    def strays(self) -> list[Path]:
+        """Every file that has no row, or whose writer is dead; sure only under the write lock."""
+        living = self._living()
+        paths = self._paths
+        found: list[Path] = []
+        for directory in self._content_directories():
+            found += self._temporaries(directory, living)
+        for algorithm in _names(paths.blobs):
+            found += _unknown(paths.blobs / algorithm, self._known_blobs(algorithm))
+        for algorithm in _names(paths.indexes):
+            found += _unknown(paths.indexes / algorithm, self._known_layers(algorithm))
+        found += _unknown(paths.snapshots, self._numbers("snapshots") | {"empty"})
+        found += _unknown(paths.cache_mounts, self._numbers("cache_mounts"))
+        found += self._old_probes()
+        return found
+
+    def _living(self) -> set[int]:
+        return {lease.id for lease in self._leases.living()}
+
+    def _delete_actives(self, living: set[int]) -> list[int]:
+        """Writable layers that belong neither to a living lease nor to a container."""
+        rows = self._database.all(
+            "SELECT id, lease FROM snapshots WHERE active"
+            " AND id NOT IN (SELECT snapshot FROM containers WHERE snapshot IS NOT NULL)"
+        )
+        gone = [number for number, lease in rows if lease not in living]
+        self._database.execute_many(
+            "DELETE FROM snapshots WHERE id = ?", [(number,) for number in gone]
+        )
+        return gone
+
+    def _kept_snapshots(self, oldest: int) -> set[int]:
+        rows = self._database.all("SELECT id, parent, diff_id, chain_id, forms FROM snapshots")
+        parents = {number: parent for number, parent, *_ in rows}
+        roots = self._database.all(
+            "SELECT id FROM snapshots WHERE active OR lease >= ?"
+            " UNION SELECT snapshot FROM records WHERE snapshot IS NOT NULL"
+            " UNION SELECT snapshot FROM containers WHERE snapshot IS NOT NULL",
+            (oldest,),
+        )
+        kept: set[int] = set()
+        _keep(kept, parents, (number for (number,) in roots))
+        # Of several snapshots with the same files, an image needs one.
+        wanted = {chain for (chain,) in self._database.all("SELECT chain_id FROM images")}
+        wanted -= {chain for number, _, _, chain, _ in rows if number in kept}
+        for number, _, _, chain, _ in sorted(rows, key=lambda row: (not row[4], row[0])):
+            if chain is not None and chain in wanted:
+                wanted.remove(chain)
+                _keep(kept, parents, [number])
+        return self._keep_providers(kept, parents, rows)
+
+    def _keep_providers(
+        self,
+        kept: set[int],
+        parents: dict[int, int | None],
+        rows: Sequence[tuple[int, int | None, str | None, str | None, int]],
+    ) -> set[int]:
+        """Adds the directories that are the only place where the content of a kept layer is."""
+        needed = {diff_id for (diff_id,) in self._database.all("SELECT diff_id FROM image_layers")}
+        needed |= {diff_id for number, _, diff_id, _, _ in rows if number in kept and diff_id}
+        needed -= {
+            digest
+            for row in self._database.all("SELECT digest, diff_id FROM blobs")
+            for digest in row
+        }
+        needed -= {diff_id for number, _, diff_id, _, forms in rows if number in kept and forms}
+        for number, _, diff_id, _, forms in rows:
+            if forms and diff_id in needed:
+                needed.remove(diff_id)
+                _keep(kept, parents, [number])
+        return kept
+
+    def _delete_snapshots(self, kept: set[int]) -> int:
+        rows = self._database.all("SELECT id FROM snapshots ORDER BY id DESC")
+        gone = [row for row in rows if row[0] not in kept]
+        # Children have higher numbers than their parents, and go first.
+        self._database.execute_many("DELETE FROM snapshots WHERE id = ?", gone)
+        return len(gone)
+
+    def _delete_blobs(self, oldest: int) -> int:
+        return self._database.execute(
+            "DELETE FROM blobs WHERE lease < ?"
+            " AND digest NOT IN (SELECT manifest FROM images)"
+            " AND digest NOT IN (SELECT config FROM images)"
+            " AND digest NOT IN (SELECT digest FROM image_indexes)"
+            " AND digest NOT IN (SELECT digest FROM image_layers)"
+            " AND coalesce(diff_id, digest) NOT IN (SELECT diff_id FROM image_layers)"
+            " AND coalesce(diff_id, digest) NOT IN"
+            " (SELECT diff_id FROM snapshots WHERE diff_id IS NOT NULL)",
+            (oldest,),
+        ).rowcount
+
+    def _content_directories(self) -> list[Path]:
+        return [
+            top / algorithm
+            for top in (self._paths.blobs, self._paths.indexes)
+            for algorithm in _names(top)
+        ]
+
+    def _temporaries(self, directory: Path, living: set[int]) -> list[Path]:
+        """Files whose writers are dead; their names begin with "." and the number of a lease."""
+        found = []
+        for name in _names(directory):
+            if name.startswith("."):
+                lease = name[1:].partition("-")[0]
+                if not lease.isdigit() or int(lease) not in living:
+                    found.append(directory / name)
+        return found
+
+    def _old_probes(self) -> list[Path]:
+        """What a killed process left while it tried what it can mount."""
+        found = []
+        for name in _names(self._paths.snapshots):
+            if name.startswith("."):
+                path = self._paths.snapshots / name
+                with reported(f"look at {path}"):
+                    if time.time() - os.lstat(path).st_mtime > _PROBE_SECONDS:
+                        found.append(path)
+        return found
+
+    def _known_blobs(self, algorithm: str) -> set[str]:
+        return _of_algorithm(algorithm, self._database.all("SELECT digest FROM blobs"))
+
+    def _known_layers(self, algorithm: str) -> set[str]:
+        rows = self._database.all(
+            "SELECT diff_id FROM image_layers"
+            " UNION SELECT diff_id FROM snapshots WHERE diff_id IS NOT NULL"
+            " UNION SELECT coalesce(diff_id, digest) FROM blobs"
+        )
+        return _of_algorithm(algorithm, rows)
+
+    def _numbers(self, table: str) -> set[str]:
+        return {str(number) for (number,) in self._database.all(f"SELECT id FROM {table}")}
+
+
+def _keep(kept: set[int], parents: dict[int, int | None], numbers: Iterable[int]) -> None:
+    """Adds snapshots and all that they stand on."""
+    for number in numbers:
+        current: int | None = number
+        while current is not None and current not in kept:
+            kept.add(current)
+            current = parents.get(current)
+
+
+def _unknown(directory: Path, known: set[str]) -> list[Path]:
+    return [
+        directory / name
+        for name in _names(directory)
+        if name not in known and not name.startswith(".")
+    ]
+
+
+def _of_algorithm(algorithm: str, rows: Sequence[tuple[str]]) -> set[str]:
+    prefix = algorithm + ":"
+    return {digest.removeprefix(prefix) for (digest,) in rows if digest.startswith(prefix)}
+
+
+def _names(directory: Path) -> list[str]:
+    with reported(f"list {directory}"):
+        return os.listdir(directory)

@@ -1,0 +1,138 @@
+"""Removing on purpose what is not in use: images, build cache. Never what somebody works on.
+
+These delete rows; `gc.collect` then frees what is left without a reference.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from tierce.store.failures import reported
+from tierce.store.images import Image, Removed
+from tierce.store.records import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tierce.store.cache_mounts import CacheMount
+    from tierce.store.store import Store
+
+_NOBODY = 1 << 62
+CONTEXT_BYTES = 256 << 20
+"""What `contexts/` may hold before the least recently used files in it go."""
+
+
+def prune_images(
+    store: Store,
+    *,
+    unnamed_only: bool = True,
+    accept: Callable[[Image], bool] = lambda _image: True,
+) -> Sequence[Removed]:
+    """Remove images that no name points to, or else all that no container uses.
+
+    `accept` may spare some; it is called within a transaction and must be quick.
+    """
+    removed = []
+    with store.database.transaction():
+        named = store.images.all_names()
+        in_use = _images_in_use(store)
+        for image in store.images.list():
+            if image.config in named and unnamed_only:
+                continue
+            if str(image.config) not in in_use and accept(image):
+                removed.append(store.images.remove(str(image.config), force=True))
+    return removed
+
+
+def prune_records(
+    store: Store,
+    *,
+    with_images: bool = False,
+    keep_bytes: int | None = None,
+    size: Callable[[Record], int] | None = None,
+    accept: Callable[[Record], bool] = lambda _record: True,
+) -> Sequence[Record]:
+    """Remove cache records that no build uses, the least recently used first.
+
+    Records of layers that are in images take no space of their own, and stay unless
+    `with_images`. With `keep_bytes`, records go only until those left take no more, by `size`.
+    """
+    removed = []
+    with store.database.transaction():
+        oldest = store.leases.oldest_living() or _NOBODY
+        free = {
+            number
+            for (number,) in store.database.all("SELECT id FROM records WHERE lease < ?", (oldest,))
+        }
+        shared = set() if with_images else _snapshots_of_images(store)
+        records = sorted(store.records.list(), key=lambda record: (record.last_used, record.id))
+        sizes = {each.id: size(each) if size else 0 for each in records} if keep_bytes else {}
+        left = sum(sizes.values())
+        for record in records:
+            if keep_bytes is not None and left <= keep_bytes:
+                break
+            if record.id in free and record.snapshot not in shared and accept(record):
+                store.records.remove(record.id)
+                left -= sizes.get(record.id, 0)
+                removed.append(record)
+    return removed
+
+
+def prune_cache_mounts(
+    store: Store, *, accept: Callable[[CacheMount], bool] = lambda _mount: True
+) -> Sequence[CacheMount]:
+    """Remove the contents of RUN --mount=type=cache that no build uses."""
+    removed = []
+    with store.database.transaction():
+        oldest = store.leases.oldest_living() or _NOBODY
+        rows = store.database.all("SELECT name FROM cache_mounts WHERE lease >= ?", (oldest,))
+        in_use = {name for (name,) in rows}
+        for mount in store.cache_mounts.list():
+            if mount.name not in in_use and accept(mount):
+                store.cache_mounts.remove(mount.name)
+                removed.append(mount)
+    return removed
+
+
+def prune_contexts(
+    store: Store, *, max_bytes: int = CONTEXT_BYTES, max_age_seconds: float | None = None
+) -> int:
+    """Remove what is remembered of build contexts, the oldest first; returns the bytes."""
+    freed = 0
+    now = time.time()
+    with reported("prune build contexts"):
+        found = []
+        with os.scandir(store.paths.contexts) as entries:
+            for entry in entries:
+                status = entry.stat(follow_symlinks=False)
+                found.append((status.st_mtime, status.st_size, entry.path))
+        total = sum(size for _, size, _ in found)
+        for changed, size, path in sorted(found):
+            too_old = max_age_seconds is not None and now - changed > max_age_seconds
+            if total <= max_bytes and not too_old:
+                break
+            os.unlink(path)
+            total -= size
+            freed += size
+    return freed
+
+
+def _images_in_use(store: Store) -> set[str]:
+    """Image IDs that a container or a living lease uses."""
+    oldest = store.leases.oldest_living() or _NOBODY
+    rows = store.database.all(
+        "SELECT image FROM containers UNION SELECT config FROM images WHERE lease >= ?", (oldest,)
+    )
+    return {config for (config,) in rows}
+
+
+def _snapshots_of_images(store: Store) -> set[int | None]:
+    rows = store.database.all(
+        "WITH RECURSIVE chain AS ("
+        " SELECT snapshots.id, parent FROM snapshots JOIN images USING (chain_id)"
+        " UNION SELECT snapshots.id, snapshots.parent FROM snapshots"
+        " JOIN chain ON snapshots.id = chain.parent) SELECT id FROM chain"
+    )
+    return {number for (number,) in rows}

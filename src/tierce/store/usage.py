@@ -1,0 +1,251 @@
+"""Where the bytes of a store are: `system df`.
+
+Bytes on disk are counted as du(1) does, by blocks, a file with several names once; the parts
+add up to what du says of the root. Sizes of images and records are those of their layers' files,
+as in every listing: what two of them share counts in both.
+"""
+
+from __future__ import annotations
+
+import os
+
+from tierce.oci.digest import Digest
+from tierce.store.images import Image
+from tierce.store.records import Record
+from tierce.store.trash import disk_usage
+from tierce.values import Value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from tierce.store.store import Store
+
+
+class Part(Value):
+    """One line of `df`: how many there are, how many are in use; bytes on disk.
+
+    `reclaimable` is what removing those that are not in use would free.
+    """
+
+    total: int
+    active: int
+    size: int
+    reclaimable: int
+
+
+class ImageUsage(Value):
+    """`size` in bytes of its layers' files; `shared` of those that other images have too.
+
+    `unique` is the rest, `containers` how many use it.
+    """
+
+    image: Image
+    size: int
+    shared: int
+    unique: int
+    containers: int
+
+
+class RecordUsage(Value):
+    """`size` in bytes of the record's own layer; `shared` when an image has that layer too."""
+
+    record: Record
+    size: int
+    shared: bool
+    in_use: bool
+
+
+class Usage(Value):
+    """The parts, and `other`: database, logs, reports, trash, and what has no row."""
+
+    images: Part
+    containers: Part
+    build_cache: Part
+    cache_mounts: Part
+    other: int
+    size: int
+    """All together: what `du` says of the root, in bytes."""
+
+
+def disk_usage_of(store: Store) -> Usage:
+    """Walks the whole store. Raises StoreError."""
+    items = _Items(store)
+    total = items.measure()
+    images = items.images()
+    containers = items.containers()
+    cache = items.build_cache()
+    mounts = items.cache_mounts()
+    known = images.size + containers.size + cache.size + mounts.size
+    return Usage(images, containers, cache, mounts, total - known, total)
+
+
+def image_usage(store: Store) -> Sequence[ImageUsage]:
+    """Every image with what it shares, in the order of `Images.list`."""
+    images = store.images.list()
+    layers = {image.config: _layers_of(store, image) for image in images}
+    owners: dict[str, int] = {}
+    for chain in layers.values():
+        for diff_id, _ in chain:
+            owners[diff_id] = owners.get(diff_id, 0) + 1
+    using = dict(store.database.all("SELECT image, count(*) FROM containers GROUP BY image"))
+    result = []
+    for image in images:
+        shared = sum(size for diff_id, size in layers[image.config] if owners[diff_id] > 1)
+        count = using.get(str(image.config), 0)
+        result.append(ImageUsage(image, image.size, shared, image.size - shared, count))
+    return result
+
+
+def record_usage(store: Store) -> Sequence[RecordUsage]:
+    """Every cache record with its size, oldest first."""
+    oldest = store.leases.oldest_living() or 1 << 62
+    rows = store.database.all(
+        "SELECT records.id, records.lease >= ?, snapshots.id, snapshots.size, snapshots.diff_id,"
+        " snapshots.diff_id IN (SELECT diff_id FROM image_layers)"
+        " FROM records LEFT JOIN snapshots ON snapshots.id = records.snapshot",
+        (oldest,),
+    )
+    facts = {row[0]: row[1:] for row in rows}
+    result = []
+    for record in store.records.list():
+        in_use, snapshot, size, diff_id, shared = facts.get(record.id, (0, None, 0, None, 0))
+        if snapshot is not None and diff_id is None:
+            # Not measured yet: nothing needed its diff id.
+            size = disk_usage(store.paths.snapshot(snapshot))
+        result.append(RecordUsage(record, size or 0, bool(shared), bool(in_use)))
+    return result
+
+
+class _Items:
+    """The things on disk that have an owner, and their bytes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._database = store.database
+        self._paths = store.paths
+        self._sizes: dict[str, int] = {}
+
+    def measure(self) -> int:
+        """Measures everything once; returns the bytes of the whole root."""
+        seen: set[tuple[int, int]] = set()
+        total = 0
+        paths = self._paths
+        single = (
+            paths.blobs,
+            paths.indexes,
+            paths.snapshots,
+            paths.containers,
+            paths.cache_mounts,
+            paths.contexts,
+        )
+        for top in (paths.root, *single, *_children(paths.blobs), *_children(paths.indexes)):
+            total += os.lstat(top).st_blocks * 512
+            for child in _children(top):
+                if child in single or child.parent in (paths.blobs, paths.indexes):
+                    continue
+                size = disk_usage(child, seen)
+                self._sizes[str(child)] = size
+                total += size
+        return total
+
+    def images(self) -> Part:
+        rows = self._database.all("SELECT config, manifest FROM images")
+        used = {config for (config,) in self._database.all("SELECT DISTINCT image FROM containers")}
+        everything = self._owned_by_images("SELECT manifest FROM images")
+        in_use = self._owned_by_images(
+            "SELECT manifest FROM images WHERE config IN (SELECT image FROM containers)"
+        )
+        configs = {config for config, _ in rows}
+        size = self._sum(everything)
+        return Part(len(configs), len(configs & used), size, size - self._sum(in_use))
+
+    def containers(self) -> Part:
+        rows = self._database.all("SELECT id, snapshot FROM containers")
+        paths = {str(self._paths.container(identifier)) for identifier, _ in rows}
+        paths |= {str(self._paths.snapshot(number)) for _, number in rows if number is not None}
+        # Whether one runs is known to whoever runs it.
+        return Part(len(rows), len(rows), self._sum(paths), 0)
+
+    def build_cache(self) -> Part:
+        oldest = self._store.leases.oldest_living() or 1 << 62
+        taken = self._owned_by_images("SELECT manifest FROM images")
+        taken |= {
+            str(self._paths.snapshot(number))
+            for (number,) in self._database.all(
+                "SELECT snapshot FROM containers WHERE snapshot IS NOT NULL"
+            )
+        }
+        everything = self._snapshots_and_blobs() - taken
+        everything |= {str(path) for path in _children(self._paths.contexts)}
+        row = self._database.one(
+            "SELECT count(*), coalesce(sum(lease >= ?), 0) FROM records", (oldest,)
+        )
+        total, active = row if row is not None else (0, 0)
+        size = self._sum(everything)
+        return Part(total, active, size, 0 if active else size)
+
+    def cache_mounts(self) -> Part:
+        oldest = self._store.leases.oldest_living() or 1 << 62
+        rows = self._database.all("SELECT id, lease >= ? FROM cache_mounts", (oldest,))
+        paths = {str(self._paths.cache_mount(number)): active for number, active in rows}
+        free = self._sum({path for path, active in paths.items() if not active})
+        return Part(len(rows), sum(paths.values()), self._sum(set(paths)), free)
+
+    def _owned_by_images(self, manifests: str) -> set[str]:
+        """Paths of blobs, indexes and snapshots that these images need."""
+        digests = self._database.all(
+            f"WITH chosen AS ({manifests}),"
+            " layers AS (SELECT digest, diff_id FROM image_layers WHERE manifest IN chosen)"
+            " SELECT manifest FROM images WHERE manifest IN chosen"
+            " UNION SELECT config FROM images WHERE manifest IN chosen"
+            " UNION SELECT digest FROM layers UNION SELECT diff_id FROM layers"
+            " UNION SELECT digest FROM blobs WHERE diff_id IN (SELECT diff_id FROM layers)"
+            " UNION SELECT image_index FROM index_manifests WHERE manifest IN chosen"
+        )
+        paths = set()
+        for (text,) in digests:
+            digest = Digest.parse(text)
+            paths |= {str(self._paths.blob(digest)), str(self._paths.index(digest))}
+        numbers = self._database.all(
+            f"WITH RECURSIVE chosen AS ({manifests}), chain AS ("
+            " SELECT snapshots.id, parent FROM snapshots JOIN images USING (chain_id)"
+            " WHERE manifest IN chosen UNION SELECT snapshots.id, snapshots.parent"
+            " FROM snapshots JOIN chain ON snapshots.id = chain.parent) SELECT id FROM chain"
+        )
+        return paths | {str(self._paths.snapshot(number)) for (number,) in numbers}
+
+    def _snapshots_and_blobs(self) -> set[str]:
+        """Paths of all layers that have a row: those of no image are build cache."""
+        numbers = self._database.all("SELECT id FROM snapshots")
+        paths = {str(self._paths.snapshot(number)) for (number,) in numbers}
+        for row in self._database.all(
+            "SELECT digest FROM blobs UNION SELECT diff_id FROM snapshots"
+            " WHERE diff_id IS NOT NULL UNION SELECT diff_id FROM blobs WHERE diff_id IS NOT NULL"
+        ):
+            digest = Digest.parse(row[0])
+            paths |= {str(self._paths.blob(digest)), str(self._paths.index(digest))}
+        return paths
+
+    def _sum(self, paths: set[str]) -> int:
+        return sum(self._sizes.get(path, 0) for path in paths)
+
+
+def _layers_of(store: Store, image: Image) -> list[tuple[str, int]]:
+    """Diff id and bytes of the files of each layer."""
+    rows = store.database.all(
+        "SELECT diff_id, coalesce("
+        " (SELECT max(size) FROM snapshots WHERE snapshots.diff_id = image_layers.diff_id),"
+        " (SELECT size FROM blobs WHERE blobs.digest = image_layers.digest), 0)"
+        " FROM image_layers WHERE manifest = ? ORDER BY position",
+        (str(image.manifest),),
+    )
+    return [(diff_id, size) for diff_id, size in rows]
+
+
+def _children(directory: Path) -> list[Path]:
+    try:
+        return [directory / name for name in sorted(os.listdir(directory))]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
