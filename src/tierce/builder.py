@@ -11,15 +11,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tierce.dockerfile.ignore import read_ignore_file
-from tierce.dockerfile.parser import parse
+from tierce.dockerfile.parser import DockerfileWarning, parse
 from tierce.errors import BuildError, Cancelled, DockerfileError, NotFound
 from tierce.export.image import export_image
-from tierce.frontend.lower import Options, Plan, ResolvedImage, lower
-from tierce.graph.vertex import Vertex
+from tierce.frontend.lower import lower
+from tierce.frontend.options import Options, Plan, ResolvedImage
 from tierce.oci.digest import Digest
 from tierce.oci.platform import Platform
 from tierce.oci.reference import Reference
-from tierce.runtime.probe import choose_runtime
 from tierce.solver.progress import Listener, VertexWarning
 from tierce.solver.reporting import reported_step
 from tierce.solver.scheduler import Solver
@@ -105,15 +104,14 @@ class _Build:
         text = self._read_dockerfile()
         dockerfile = parse(text, self._dockerfile)
         plan = lower(dockerfile, self._options(), self._resolve)
-        for warning in plan.warnings:
-            self._listener(warning)
+        warnings = tuple(self._warn(warning) for warning in plan.warnings)
         context = self._open_context(plan) if plan.needs_context else None
         try:
-            snapshot = self._solve(plan, context)
+            snapshot = self._solve(plan, context, dockerfile.source)
         finally:
             if context is not None:
                 context.save()
-        return self._export(plan, snapshot)
+        return self._export(plan, snapshot, warnings)
 
     def _options(self) -> Options:
         request = self._request
@@ -213,8 +211,10 @@ class _Build:
 
     # Running
 
-    def _solve(self, plan: Plan, context: LocalContext | None) -> int | None:
-        runner = ExecRunner(self._store, choose_runtime, _image_steps(plan.vertex))
+    def _solve(
+        self, plan: Plan, context: LocalContext | None, source: str
+    ) -> int | None:
+        runner = ExecRunner(self._store, {layer.vertex.digest for layer in plan.layers})
         contexts = {"context": context} if context else {}
         with ExitStack() as stack:
             stack.enter_context(runner)
@@ -225,7 +225,7 @@ class _Build:
             try:
                 [result] = solver.solve([plan.vertex])
             except BuildError as error:
-                error.source = error.source or plan.source
+                error.source = error.source or source
                 raise
         assert isinstance(result, FileSystem)
         return result.snapshot
@@ -241,7 +241,16 @@ class _Build:
             if self._cancelled.wait(_LOCK_POLL_SECONDS):
                 raise Cancelled("build: cancelled")
 
-    def _export(self, plan: Plan, snapshot: int | None) -> BuildResult:
+    def _warn(self, found: DockerfileWarning) -> VertexWarning:
+        warning = VertexWarning(
+            "", found.message, url=found.url, file=self._dockerfile, line=found.line
+        )
+        self._listener(warning)
+        return warning
+
+    def _export(
+        self, plan: Plan, snapshot: int | None, warnings: tuple[VertexWarning, ...]
+    ) -> BuildResult:
         with reported_step("exporting to image", self._listener) as step:
             exported = export_image(
                 self._store,
@@ -250,12 +259,11 @@ class _Build:
                 self._tags,
                 step.part,
                 inherited_history=plan.inherited_history,
-                epoch=self._request.source_date_epoch,
+                epoch=plan.source_date_epoch,
             )
         image = exported.image
-        return BuildResult(
-            image.config, image.manifest, tuple(str(tag) for tag in self._tags), plan.warnings
-        )
+        names = tuple(str(tag) for tag in self._tags)
+        return BuildResult(image.config, image.manifest, names, warnings)
 
 
 def _tag(text: str) -> Reference:
@@ -265,16 +273,6 @@ def _tag(text: str) -> Reference:
             f"tag {text}: a tag cannot name a digest", hint="leave out what follows the @"
         )
     return reference.with_default_tag()
-
-
-def _image_steps(root: Vertex) -> set[str]:
-    """The vertices that make a layer of the image: those on the way from the root to its base."""
-    found = set()
-    vertex = root
-    while vertex.inputs:
-        found.add(vertex.digest)
-        vertex = vertex.inputs[0]
-    return found
 
 
 __all__ = ["BuildRequest", "BuildResult", "DockerfileError", "build"]

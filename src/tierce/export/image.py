@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
+from tierce.export.clamp import clamp_layers
 from tierce.export.history import date_history, timestamp
 from tierce.oci.config import ImageConfig
 from tierce.oci.descriptor import Descriptor
@@ -76,9 +77,7 @@ def _layers(
     if unknown:
         store.snapshots.finish(unknown)
         chain = store.snapshots.chain(snapshot)
-    if epoch is not None:
-        chain = store.snapshots.clamp(chain, inherited, epoch)
-    return chain
+    return list(chain) if epoch is None else clamp_layers(store, chain, inherited, epoch)
 
 
 def _known(diff_ids: Sequence[Digest | None]) -> list[Digest]:

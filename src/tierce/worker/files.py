@@ -61,8 +61,8 @@ def make_directory(
     return _add(store, base, _write(store, draft.items()))
 
 
-def gather(store: Store, tree: LocalTree, path: str) -> FileSystem:
-    """A snapshot of what is at a path of the caller's directory, for a bind mount."""
+def gather(store: Store, tree: Tree, path: str) -> FileSystem:
+    """A snapshot of what is at a path of a tree, and of nothing else."""
     op = Copy((path,), "/")
     draft = LayerDraft(None, 0)
     sources = list(find_sources(tree, op.sources))

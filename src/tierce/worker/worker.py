@@ -21,6 +21,7 @@ from tierce.graph.ops import (
     Scratch,
 )
 from tierce.graph.vertex import Vertex
+from tierce.layer.view import Tree
 from tierce.solver.cache import key_of
 from tierce.solver.types import CacheRecord, Content, Keys, Step
 from tierce.store import Store
@@ -113,7 +114,7 @@ class BuildWorker:
         key = key_of("content", [vertex.op_digest, *others, *digests])
         return Content(key, _components(vertex, input_keys, digests, parts))
 
-    def _select(self, tree: "files.Tree", sources: list[Source]) -> Selection:
+    def _select(self, tree: Tree, sources: list[Source]) -> Selection:
         if not isinstance(tree, LocalTree):
             return select(tree, sources)
         context = next(each for each in self._contexts.values() if each.tree is tree)

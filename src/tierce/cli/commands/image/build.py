@@ -7,7 +7,7 @@ import threading
 
 from tierce.cli.flags import Command, Flag, Parsed
 from tierce.cli.progress import make_renderer
-from tierce.client.builds import Builds, BuildRequest
+from tierce.client.builds import BuildRequest, Builds
 from tierce.errors import BuildError, TierceError, UsageError
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -140,6 +140,3 @@ def write_image_id(path: str, image_id: str) -> None:
             file.write(image_id)
     except OSError as error:
         raise BuildError(f"write image ID: {path}: {error.strerror}") from error
-
-
-
