@@ -10,7 +10,7 @@ import os
 from tierce.linux.mounts import mount_table
 from tierce.values import Value
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from typing import Any
 
@@ -46,8 +47,6 @@ def syscall(number: int, *arguments: Argument, path: str | None = None) -> int:
 
 def pivot_root_number() -> int:
     """The number of pivot_root, which has no wrapper; OSError(ENOSYS) on other machines."""
-    import errno
-
     number = _SYS_PIVOT_ROOT.get(os.uname().machine)
     if number is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), "pivot_root")

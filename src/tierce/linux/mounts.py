@@ -8,7 +8,7 @@ import os
 from tierce.linux import libc
 from tierce.values import Value
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

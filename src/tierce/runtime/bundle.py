@@ -8,16 +8,15 @@ from __future__ import annotations
 import os
 import stat
 
+from tierce.linux.mounts import MountSpec
 from tierce.runtime import capabilities
+from tierce.runtime.user import Identity
 from tierce.values import Value
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from typing import Any
-
-    from tierce.linux.mounts import MountSpec
-    from tierce.runtime.user import Identity
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -7,22 +7,20 @@ import os
 import select
 import signal
 
+from tierce.linux.mounts import MountSpec
 from tierce.linux.process import bounding_capabilities, children
 from tierce.runtime import bundle, capabilities, executable
+from tierce.runtime.launcher import Launcher
 from tierce.runtime.root import ContainerRoot
-from tierce.runtime.runtimes import failure_in_log, sealed_copy
+from tierce.runtime.runtimes import Runtime, failure_in_log, sealed_copy
 from tierce.runtime.seccomp import profile
 from tierce.runtime.user import resolve_user
 from tierce.values import Value
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
-
-    from tierce.linux.mounts import MountSpec
-    from tierce.runtime.launcher import Launcher
-    from tierce.runtime.runtimes import Runtime
 
 _LEFT_OUT_OF_ENVIRONMENT = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET")
 """By these a runtime would pass the caller's own sockets on to the container."""

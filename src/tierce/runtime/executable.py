@@ -10,12 +10,11 @@ import os
 import stat
 
 from tierce.errors import ContainerError
+from tierce.runtime.bundle import ProcessSpec
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from tierce.runtime.bundle import ProcessSpec
 
 _NOT_FOUND = ("not found", "no such file or directory", "missing dynamic library")
 _NOT_EXECUTABLE = (

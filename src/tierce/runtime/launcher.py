@@ -31,7 +31,7 @@ import time
 from tierce.errors import RuntimeUnavailable
 from tierce.linux import cgroups, mounts, namespaces
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import TypeVar

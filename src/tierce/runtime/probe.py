@@ -11,7 +11,7 @@ import base64
 import json
 import os
 
-from tierce import __version__
+import tierce
 from tierce.errors import RuntimeUnavailable, TierceError
 from tierce.linux.mounts import MountSpec
 from tierce.runtime import bundle
@@ -21,10 +21,7 @@ from tierce.runtime.root import ContainerRoot
 from tierce.runtime.runtimes import Runtime, failure_in_log
 from tierce.runtime.seccomp import TABLE
 from tierce.runtime.user import Identity
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from tierce.store.paths import Paths
+from tierce.store.paths import Paths
 
 CANDIDATES = ("crun", "runc")
 """The quickest first: crun takes a third of runc's time."""
@@ -160,7 +157,7 @@ def _log(engine: Engine) -> str:
 def _fingerprint(found: dict[str, str]) -> list[object]:
     """What decides whether a choice is still good; JSON gives it back as it was."""
     files = [[name, path, _version_of_file(path)] for name, path in found.items()]
-    return [__version__, _version_of_file(TABLE), files]
+    return [tierce.__version__, _version_of_file(TABLE), files]
 
 
 def _version_of_file(path: str) -> list[int]:

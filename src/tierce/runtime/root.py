@@ -12,14 +12,13 @@ import stat
 
 from tierce.errors import ContainerError
 from tierce.linux import mounts
-from tierce.linux.openat2 import RESOLVE_IN_ROOT, openat2
+from tierce.linux.mounts import MountSpec
+from tierce.linux.rootfs import open_in_root
 from tierce.values import Value
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from tierce.linux.mounts import MountSpec
 
 _FILE_LIMIT = 10 << 20
 """Bytes of /etc/passwd and /etc/group that are read; the files come from whoever made the image."""
@@ -71,7 +70,7 @@ class ContainerRoot:
             return whole, True
         tree = os.open(whole, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            part = openat2(tree, source, os.O_PATH | os.O_CLOEXEC, resolve=RESOLVE_IN_ROOT)
+            part = open_in_root(tree, source, os.O_PATH)
         except OSError as error:
             raise ContainerError(f"bind mount {source}: {error.strerror}") from error
         finally:
@@ -95,8 +94,7 @@ class ContainerRoot:
         """The content of a regular file in the root, or None. Raises ContainerError."""
         try:
             # Not waiting for a writer, in case it is a FIFO.
-            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-            descriptor = openat2(self._descriptor, path, flags, resolve=RESOLVE_IN_ROOT)
+            descriptor = open_in_root(self._descriptor, path, os.O_RDONLY | os.O_NONBLOCK)
         except OSError:
             return None
         with open(descriptor, "rb") as file:
@@ -110,8 +108,7 @@ class ContainerRoot:
     def status(self, path: str) -> os.stat_result | None:
         """What stat(2) says in the container, following links; None where there is nothing."""
         try:
-            flags = os.O_PATH | os.O_CLOEXEC
-            descriptor = openat2(self._descriptor, path, flags, resolve=RESOLVE_IN_ROOT)
+            descriptor = open_in_root(self._descriptor, path, os.O_PATH)
         except OSError:
             return None
         try:

@@ -8,7 +8,7 @@ import os
 
 from tierce.values import Value
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from typing import Any
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Collection
     from typing import Any

@@ -6,19 +6,17 @@ import os
 import select
 
 from tierce.errors import Cancelled, ContainerError
-from tierce.runtime.bundle import Isolation
+from tierce.linux.mounts import MountSpec
+from tierce.runtime.bundle import BindMount, Isolation, ProcessSpec
 from tierce.runtime.crun import Container, ContainerSpec, Engine, TextFile
 from tierce.runtime.launcher import Launcher, sweep
 from tierce.runtime.resolver import BUILD_HOSTNAME, resolv_conf, step_hosts
+from tierce.runtime.runtimes import Runtime
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
-
-    from tierce.linux.mounts import MountSpec
-    from tierce.runtime.bundle import BindMount, ProcessSpec
-    from tierce.runtime.runtimes import Runtime
 
     Log = Callable[[int, bytes], None]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tierce.errors import ContainerError
 from tierce.values import Value
 
-TYPE_CHECKING = False
+TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
