@@ -1,0 +1,118 @@
+"""The golden cases: tests/golden/builds/<group>.toml, and what BuildKit made of them in
+<group>.json beside it.
+
+A case is a Dockerfile with its context (see contexts.py) and options:
+
+    [case-name]
+    about = "What it shows"
+    dockerfile = '''…'''
+    context = { … }
+    target = "stage"           args = { NAME = "value" }      labels = { … }
+    file = "sub/Dockerfile"    where the Dockerfile is in the context, "Dockerfile" unless given
+    fails = true               the build is refused
+
+An expectation holds `tree`, `times` (see trees.py) and `config`; or `error`, BuildKit's words.
+Where the result has the base's busybox, `tree` has only what differs from the base, with null
+for what is gone.
+"""
+
+import json
+import tomllib
+import zlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from support.golden.contexts import Entry, write_context
+from support.golden.trees import FlatImage
+
+DIRECTORY = Path(__file__).parents[2] / "golden/builds"
+_MARK_OF_BASE = "bin/busybox"
+
+
+class Case(NamedTuple):
+    name: str
+    about: str
+    dockerfile: str
+    context: dict[str, Entry]
+    file: str
+    target: str
+    args: dict[str, str]
+    labels: dict[str, str]
+    fails: bool
+
+    def write(self, directory: Path) -> Path:
+        """Make the context with its Dockerfile in `directory`; returns the Dockerfile's path."""
+        nanoseconds = zlib.crc32(self.name.encode()) % 10**9
+        write_context(directory, {**self.context, self.file: self.dockerfile}, nanoseconds)
+        return directory / self.file
+
+
+def groups() -> list[str]:
+    return sorted(path.stem for path in DIRECTORY.glob("*.toml"))
+
+
+def load(group: str) -> dict[str, Case]:
+    """The cases of a group by name."""
+    tables = tomllib.loads((DIRECTORY / f"{group}.toml").read_text())
+    return {name: _case(f"{group}/{name}", table) for name, table in tables.items()}
+
+
+def _case(name: str, table: dict[str, Any]) -> Case:
+    unknown = table.keys() - set(Case._fields)
+    if unknown:
+        raise ValueError(f"{name}: no such key: {', '.join(unknown)}")
+    return Case(
+        name,
+        table["about"],
+        table["dockerfile"],
+        table.get("context", {}),
+        table.get("file", "Dockerfile"),
+        table.get("target", ""),
+        table.get("args", {}),
+        table.get("labels", {}),
+        table.get("fails", False),
+    )
+
+
+def expectations(group: str) -> dict[str, Any]:
+    path = DIRECTORY / f"{group}.json"
+    recorded: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return recorded
+
+
+def record(group: str, results: dict[str, Any]) -> None:
+    text = json.dumps(results, indent=1, sort_keys=True, ensure_ascii=False)
+    (DIRECTORY / f"{group}.json").write_text(text + "\n")
+
+
+def expectation_of(image: FlatImage, base: FlatImage) -> dict[str, Any]:
+    """What is recorded of an image, in the words of the module's docstring."""
+    tree: dict[str, str | None] = dict(image.tree)
+    times = dict(image.times)
+    if _MARK_OF_BASE in tree:
+        for path, line in base.tree.items():
+            if tree.get(path) == line:
+                del tree[path]
+            else:
+                tree.setdefault(path, None)
+            if times.get(path) == base.times.get(path):
+                times.pop(path, None)
+    return {"tree": tree, "times": times, "config": image.config}
+
+
+def differences(expected: dict[str, Any], actual: dict[str, Any]) -> list[str]:
+    """One line for each path and each field of the config that is not as expected."""
+    found = []
+    for part in ("tree", "times", "config"):
+        wanted, got = expected[part], actual[part]
+        for key in sorted(wanted.keys() | got.keys()):
+            if wanted.get(key, "absent") != got.get(key, "absent"):
+                found.append(f"{part} {key}:")
+                found.append(f"    expected {_shown(wanted, key)}")
+                found.append(f"    got      {_shown(got, key)}")
+    return found
+
+
+def _shown(values: dict[str, Any], key: str) -> str:
+    value = values.get(key, "nothing said")
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
