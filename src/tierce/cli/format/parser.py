@@ -33,6 +33,11 @@ def parse(text: str, functions: Container[str]) -> Tree:
     return parser.tree
 
 
+def is_empty(body: Sequence[nodes.Node]) -> bool:
+    """Whether there is nothing but space in a template."""
+    return all(isinstance(node, nodes.Text) and not node.text.strip() for node in body)
+
+
 class _Parser:
     def __init__(self, text: str, functions: Container[str]) -> None:
         self.tree = Tree(text)
@@ -120,7 +125,12 @@ class _Parser:
         if end.keyword != "end":
             raise self.error(f"unexpected {end} in {context}")
         self.variables = outer
-        self.tree.definitions[name] = body
+        if not is_empty(body):
+            if not is_empty(self.tree.definitions.get(name, ())):
+                complaint = f"template: multiple definition of template {quoted(name)}"
+                raise self.error(complaint)
+            self.tree.definitions[name] = body
+        self.tree.definitions.setdefault(name, body)
 
     def list(self) -> tuple[Sequence[nodes.Node], nodes.End]:
         found: list[nodes.Node] = []
@@ -129,6 +139,7 @@ class _Parser:
             if isinstance(node, nodes.End):
                 return found, node
             found.append(node)
+        self.next_after_space()
         raise self.error("unexpected EOF")
 
     def text_or_action(self) -> nodes.Node:
@@ -182,10 +193,7 @@ class _Parser:
         self.range_depth -= kind == "range"
         otherwise: Sequence[nodes.Node] | None = None
         if end.keyword == "else":
-            if end.chained and end.chained != kind:
-                # `{{else if}}` belongs to an `if` only; the `if` is where `}}` should be.
-                raise self.unexpected(self.next_after_space(), "else")
-            if end.chained:
+            if end.chained and end.chained == kind:
                 otherwise = [self.branch(self.next_after_space())]
             else:
                 otherwise, end = self.list()
@@ -329,23 +337,19 @@ class _Parser:
 
     def number(self, token: Token) -> int | float:
         text = token.text
-        try:
-            if token.kind == "character":
+        if token.kind == "character":
+            try:
                 return rune(text)
-            if "." in text or (
-                not text.lower().lstrip("+-").startswith("0x") and "e" in text.lower()
-            ):
-                return float(text)
-            return self.integer(text)
-        except FormatError as error:
-            raise self.error(error.message) from None
-        except ValueError:
-            raise self.error(f"bad number syntax: {quoted(text)}") from None
-
-    def integer(self, text: str) -> int:
-        digits = text.lstrip("+-")
+            except FormatError as error:
+                raise self.error(error.message) from None
+        digits = text.lstrip("+-").lower()
+        is_float = "." in digits or ("e" in digits and not digits.startswith("0x"))
         octal = len(digits) > 1 and digits[0] == "0" and digits.isdecimal()
-        number = int(text, 8 if octal else 0)
-        if number > LARGEST_INT or number < -LARGEST_INT - 1:
+        try:
+            number = float(text) if is_float else int(text, 8 if octal else 0)
+        except ValueError:
+            what = "integer overflow" if octal else "illegal number syntax"
+            raise self.error(f"{what}: {quoted(text)}") from None
+        if isinstance(number, int) and not -LARGEST_INT - 1 <= number <= LARGEST_INT:
             raise self.error(f"integer overflow: {quoted(text)}")
         return number

@@ -36,7 +36,7 @@ class Token:
             return "EOF"
         if self.kind == "error":
             return self.text
-        if self.kind == "keyword":
+        if self.kind in {"keyword", "dot"}:
             return f"<{self.text}>"
         if len(self.text) > 10:
             return quoted(self.text[:10]) + "..."
@@ -271,6 +271,7 @@ class _Lexer:
             self.position += 1
             self.position += self.peek() in {"+", "-"}
             self.take("0123456789_")
+        self.take("i")  # as of an imaginary number, which templates have no use for
         if self.peek() and (is_name_character(self.peek()) or self.peek() in "+-"):
             self.position += 1
             bad = self.template[self.start : self.position]

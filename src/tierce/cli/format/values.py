@@ -113,7 +113,7 @@ def type_name(value: object) -> str:
     for kind, name in SIMPLE_TYPES:
         if isinstance(value, kind):
             return name
-    return "<nil>" if value is None or value is MISSING else type(value).__name__
+    return "interface {}" if value is None else "<nil>" if value is MISSING else "unknown"
 
 
 SIMPLE_TYPES: tuple[tuple[type, str], ...] = (
