@@ -1,0 +1,83 @@
+"""What a command imports before it does anything: start-up time is part of the product.
+
+Modules are counted, not milliseconds: a module more is seen on any machine, and at once.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# Measured on CPython 3.11, in ms: asyncio 60, click 32, http 12, msgspec 32, urllib.request 25,
+# dataclasses and inspect 16, argparse 9, typing 9, logging 12, tempfile 10, shutil 9.
+SLOW = {
+    "argparse",
+    "asyncio",
+    "concurrent.futures",
+    "ctypes.util",
+    "dataclasses",
+    "email",
+    "http",
+    "inspect",
+    "logging",
+    "multiprocessing",
+    "shutil",
+    "subprocess",
+    "tarfile",
+    "tempfile",
+    "urllib.request",
+    "zipfile",
+}
+
+
+def imported_by(store: Path, *arguments: str) -> set[str]:
+    """The modules that are loaded at the end of the command, beyond Python's own."""
+    program = (
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        "sys.argv[0] = 'tierce'\n"
+        "from tierce.cli.main import main\n"
+        "status = main()\n"
+        "print(*sorted(set(sys.modules) - before), file=sys.stderr)\n"
+        "sys.exit(status)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program, "--root", str(store), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.splitlines()[-1].split())
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that is there already: making one is not what a command usually does."""
+    root = tmp_path_factory.mktemp("startup") / "store"
+    imported_by(root, "image", "ls")
+    return root
+
+
+def test_version_loads_only_the_command_line(opened: Path) -> None:
+    loaded = {name for name in imported_by(opened, "--version") if name.startswith("tierce.")}
+    assert {name.split(".")[1] for name in loaded} <= {"cli", "errors", "values"}
+
+
+def test_image_ls_loads_the_store_and_no_builder(opened: Path) -> None:
+    loaded = {name for name in imported_by(opened, "image", "ls") if name.startswith("tierce.")}
+    rooms = {name.split(".")[1] for name in loaded}
+    assert rooms <= {"cli", "client", "errors", "layer", "linux", "oci", "store", "values"}
+    assert not [name for name in loaded if name.startswith("tierce.cli.progress")]
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("image", "ls"), ("--help",)])
+def test_no_slow_module_is_loaded(opened: Path, arguments: tuple[str, ...]) -> None:
+    loaded = imported_by(opened, *arguments)
+    assert not loaded & SLOW
+
+
+def test_number_of_modules_stays_small(opened: Path) -> None:
+    assert len(imported_by(opened, "--version")) <= 30
+    assert len(imported_by(opened, "image", "ls")) <= 90
