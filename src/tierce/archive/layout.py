@@ -12,7 +12,7 @@ from tierce.oci.config import ImageConfig
 from tierce.oci.digest import Digest
 from tierce.oci.manifest import SIZE_LIMIT as MANIFEST_LIMIT
 from tierce.oci.manifest import Index, Manifest, parse
-from tierce.oci.platform import Platform, best_match
+from tierce.oci.platform import best_match
 from tierce.oci.reference import Reference
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tierce.archive.extent import Extent
     from tierce.archive.source import Archive
     from tierce.oci.descriptor import Descriptor
+    from tierce.oci.platform import Platform
 
 IMAGE_NAME = "io.containerd.image.name"
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -32,11 +33,11 @@ _MANIFESTS_LIMIT = 10_000
 
 
 def read_layout(
-    archive: Archive, platform: Platform | None, tags: Mapping[Digest, Sequence[Reference]]
+    archive: Archive, platforms: Sequence[Platform], tags: Mapping[Digest, Sequence[Reference]]
 ) -> list[FoundTarget]:
     """What index.json lists, each target once, in its order.
 
-    With a `platform`, only what suits it. `tags` are further names, by the digest of a config.
+    With `platforms`, only what suits them. `tags` are further names, by the digest of a config.
     Of an index, manifests that the archive does not have whole are passed over, as long as one
     is left: that is how tools save one platform of several. Raises ArchiveError, DigestMismatch,
     InvalidValue.
@@ -52,7 +53,7 @@ def read_layout(
         name = _name(descriptor)
         if name is not None and name not in found:
             found.append(name)
-    reader = _LayoutReader(archive, platform)
+    reader = _LayoutReader(archive, platforms)
     result = []
     for digest, descriptor in targets.items():
         target = reader.target(descriptor)
@@ -66,9 +67,9 @@ def read_layout(
 
 
 class _LayoutReader:
-    def __init__(self, archive: Archive, platform: Platform | None) -> None:
+    def __init__(self, archive: Archive, platforms: Sequence[Platform]) -> None:
         self._archive = archive
-        self._platform = platform
+        self._platforms = platforms
         self._parsed = 0
 
     def target(self, descriptor: Descriptor) -> FoundTarget | None:
@@ -82,9 +83,10 @@ class _LayoutReader:
         images: list[FoundImage] = []
         absent: list[ArchiveError] = []
         self._collect(parsed, indexes, images, absent, 1)
-        if self._platform is not None:
-            best = best_match(self._platform, [image.config.platform for image in images])
-            images = [] if best is None else [images[best]]
+        if self._platforms:
+            candidates = [image.config.platform for image in images]
+            places = {best_match(platform, candidates) for platform in self._platforms}
+            images = [image for place, image in enumerate(images) if place in places]
         if images:
             return FoundTarget((), tuple(images), tuple(indexes))
         if absent:
@@ -171,7 +173,8 @@ class _LayoutReader:
         return parse(raw, descriptor.media_type)
 
     def _wanted(self, image: FoundImage) -> bool:
-        return self._platform is None or self._platform.matches(image.config.platform)
+        platform = image.config.platform
+        return not self._platforms or any(each.matches(platform) for each in self._platforms)
 
 
 class MemberAbsent(ArchiveError):

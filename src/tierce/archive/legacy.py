@@ -7,9 +7,10 @@ specification v1.0 and v1.1, "Combined Image JSON + Filesystem Changeset Format"
 
 from __future__ import annotations
 
+from tierce.archive.extent import CHUNK, Extent
 from tierce.archive.found import FoundImage, FoundLayer, FoundTarget
 from tierce.archive.names import REPOSITORIES
-from tierce.archive.source import member, read
+from tierce.archive.source import archive_errors, member, read
 from tierce.errors import ArchiveError
 from tierce.layer.compression import open_decompressed
 from tierce.oci import document
@@ -19,7 +20,6 @@ from tierce.oci.reference import Reference
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
-    from tierce.archive.extent import Extent
     from tierce.archive.source import Archive
     from tierce.oci.document import Fields
 
@@ -95,8 +95,8 @@ class _LegacyReader:
         if place not in self._diff_ids:
             digester = new_hash()
             content.seek(0)
-            with open_decompressed(content) as plain:
-                while chunk := plain.read(1 << 20):
+            with archive_errors(), open_decompressed(content) as plain:
+                while chunk := plain.read(CHUNK):
                     digester.update(chunk)
             self._diff_ids[place] = Digest.from_hash(digester)
         return self._diff_ids[place]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 
 from tierce.archive.docker import read_docker, repository_tags
+from tierce.archive.extent import CHUNK, Extent
 from tierce.archive.found import FoundImage, FoundTarget
 from tierce.archive.layout import read_layout
 from tierce.archive.legacy import read_legacy
 from tierce.archive.names import INDEX, LAYOUT, MANIFEST, REPOSITORIES
-from tierce.archive.source import open_archive
+from tierce.archive.source import archive_errors, open_archive
 from tierce.archive.staging import Staging, run_all
 from tierce.errors import ArchiveError, DigestMismatch, InvalidValue
 from tierce.layer.compression import open_decompressed
@@ -25,9 +26,8 @@ TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
-    from typing import BinaryIO
+    from typing import IO
 
-    from tierce.archive.extent import Extent
     from tierce.archive.found import FoundLayer
     from tierce.archive.source import Archive
     from tierce.archive.staging import Progress, Task
@@ -49,15 +49,15 @@ class Loaded(Value):
 
 def load(
     store: Store,
-    source: BinaryIO | str | os.PathLike[str],
+    source: IO[bytes] | str | os.PathLike[str],
     *,
-    platform: Platform | None = None,
+    platforms: Sequence[Platform] = (),
     on_progress: Callable[[Progress], object] | None = None,
 ) -> list[Loaded]:
     """Load all images of an archive, and let its names point to them.
 
     `source` is the path of an archive or of a layout's directory, or a stream that is read to
-    its end; compressed or not. With a `platform` only images for it are loaded. `on_progress`
+    its end; compressed or not. With `platforms` only images for these are loaded. `on_progress`
     is called from several threads, layer by layer.
 
     Layers stay as they are in the archive, compressed or not, and each is verified: its digest,
@@ -68,7 +68,7 @@ def load(
     with store.leases.take("load images"), Staging(store) as staging:
         with open_archive(source, staging) as archive:
             try:
-                targets = _read(archive, platform)
+                targets = _read(archive, platforms)
             except InvalidValue as error:
                 raise ArchiveError(f"read archive: {error.message}", hint=error.hint) from error
             if not targets:
@@ -78,31 +78,36 @@ def load(
         return _add(store, targets, layers)
 
 
-def _read(archive: Archive, platform: Platform | None) -> list[FoundTarget]:
+def _read(archive: Archive, platforms: Sequence[Platform]) -> list[FoundTarget]:
     """Every image, in whichever form the archive describes it best."""
     has_docker_form = archive.find(MANIFEST) is not None
     if archive.find(LAYOUT) is not None and archive.find(INDEX) is not None:
         # The layout has the original manifests, and all platforms; docker's form has one.
         tags = repository_tags(archive) if has_docker_form else {}
-        targets = read_layout(archive, platform, tags)
+        targets = read_layout(archive, platforms, tags)
     elif has_docker_form:
-        targets = _suitable(read_docker(archive), platform)
+        targets = _suitable(read_docker(archive), platforms)
     elif archive.find(REPOSITORIES) is not None:
-        targets = _suitable(read_legacy(archive), platform)
+        targets = _suitable(read_legacy(archive), platforms)
     else:
         raise ArchiveError(
             "read archive: it is neither a docker archive nor an OCI layout",
             hint="to make an image of a root file system, use: tierce image import",
         )
-    if not targets and platform is not None:
-        raise ArchiveError(f"read archive: it has no image for {platform}")
+    if not targets and platforms:
+        wanted = ", ".join(str(platform) for platform in platforms)
+        raise ArchiveError(f"read archive: it has no image for {wanted}")
     return targets
 
 
-def _suitable(targets: list[FoundTarget], platform: Platform | None) -> list[FoundTarget]:
-    if platform is None:
+def _suitable(targets: list[FoundTarget], platforms: Sequence[Platform]) -> list[FoundTarget]:
+    if not platforms:
         return targets
-    return [target for target in targets if platform.matches(target.images[0].config.platform)]
+    return [
+        target
+        for target in targets
+        if any(platform.matches(target.images[0].config.platform) for platform in platforms)
+    ]
 
 
 def _take_layers(
@@ -155,8 +160,8 @@ def _verify_diff_ids(
 def _diff_id_check(content: Extent, diff_id: Digest) -> Task:
     def check(stop: threading.Event) -> None:
         digester = new_hash(diff_id.algorithm)
-        with open_decompressed(content) as plain:
-            while (chunk := plain.read(1 << 20)) and not stop.is_set():
+        with archive_errors(), open_decompressed(content) as plain:
+            while (chunk := plain.read(CHUNK)) and not stop.is_set():
                 digester.update(chunk)
         actual = Digest.from_hash(digester)
         if actual != diff_id and not stop.is_set():

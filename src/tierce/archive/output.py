@@ -12,9 +12,9 @@ from tierce.layer.header import BLOCK, HeaderEncoder
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
-    from typing import BinaryIO, Protocol
+    from typing import IO, Protocol
 
-    Content = bytes | Extent | BinaryIO
+    Content = bytes | Extent | IO[bytes]
 
     class Output(Protocol):
         """Takes members in the order they come. All methods raise ArchiveError."""
@@ -37,7 +37,7 @@ _TAR_END = bytes(2 * BLOCK)
 class TarOutput:
     """A tar with fixed times and owners: equal members give equal bytes."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: IO[bytes]) -> None:
         self._sink = _Sink(stream)
         self._headers = HeaderEncoder()
 
@@ -86,7 +86,7 @@ class DirectoryOutput:
 class _Sink:
     """Where bytes go: by the kernel alone where the stream is a file, else through it."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._descriptor = -1
         try:

@@ -26,7 +26,7 @@ from tierce.values import Value
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import Any, BinaryIO
+    from typing import IO, Any
 
     from tierce.archive.output import Content, Output
     from tierce.store import Store
@@ -63,7 +63,7 @@ class _Target(Value):
 def save(
     store: Store,
     references: Sequence[str],
-    sink: BinaryIO | str | os.PathLike[str],
+    sink: IO[bytes] | str | os.PathLike[str],
     *,
     format: str = "docker",
     platforms: Sequence[Platform] = (),
@@ -191,7 +191,7 @@ def _no_platform(
 
 
 @contextmanager
-def _open_output(sink: BinaryIO | str | os.PathLike[str], format: str) -> Iterator[Output]:
+def _open_output(sink: IO[bytes] | str | os.PathLike[str], format: str) -> Iterator[Output]:
     if not isinstance(sink, str | os.PathLike):
         yield TarOutput(sink)
         return
@@ -206,7 +206,7 @@ def _open_output(sink: BinaryIO | str | os.PathLike[str], format: str) -> Iterat
 
 
 @contextmanager
-def _replaced_file(path: str) -> Iterator[BinaryIO]:
+def _replaced_file(path: str) -> Iterator[IO[bytes]]:
     """A file that appears at `path` when the block ends well; until then what was there stays.
 
     Its mode is 0600, as docker's: an image may hold what is nobody else's business.

@@ -14,16 +14,15 @@ from contextlib import ExitStack, contextmanager
 
 from tierce.archive.extent import Extent, unreadable
 from tierce.archive.names import BLOBS, link_target, normalized
-from tierce.errors import ArchiveError, DigestMismatch, InvalidValue, LayerError
+from tierce.errors import ArchiveError, InvalidValue, LayerError
 from tierce.layer.compression import open_decompressed
-from tierce.layer.pipeline import HashingPipeline
 from tierce.layer.reader import read_layer
 from tierce.oci.digest import Digest
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO, Protocol
+    from typing import IO, Protocol
 
     from tierce.archive.staging import Staging
     from tierce.layer.entry import Entry
@@ -57,7 +56,7 @@ def read(archive: Archive, name: str, limit: int) -> bytes:
 
 
 @contextmanager
-def open_archive(source: BinaryIO | str | os.PathLike[str], staging: Staging) -> Iterator[Archive]:
+def open_archive(source: IO[bytes] | str | os.PathLike[str], staging: Staging) -> Iterator[Archive]:
     """Open what `source` is: a path of a directory or file, or a stream; compressed or not.
 
     Raises ArchiveError.
@@ -65,23 +64,27 @@ def open_archive(source: BinaryIO | str | os.PathLike[str], staging: Staging) ->
     with ExitStack() as cleanup:
         if isinstance(source, str | os.PathLike):
             path = os.fspath(source)
-            try:
-                if os.path.isdir(path):
-                    yield cleanup.enter_context(_DirectoryArchive(path))
-                    return
-                source = cleanup.enter_context(open(path, "rb", buffering=0))
-            except OSError as error:
-                raise unreadable(path, error) from error
+            if os.path.isdir(path):
+                yield cleanup.enter_context(_DirectoryArchive(path))
+                return
+            source = cleanup.enter_context(_open_file(path))
         extent = _plain_file(source)
         if extent is not None:
             yield _TarArchive.scan(extent)
         else:
-            with _StreamArchive(staging) as archive:
-                archive.take_in(source)
-                yield archive
+            stream_archive = cleanup.enter_context(_StreamArchive(staging))
+            stream_archive.take_in(source)
+            yield stream_archive
 
 
-def _plain_file(source: BinaryIO) -> Extent | None:
+def _open_file(path: str) -> IO[bytes]:
+    try:
+        return open(path, "rb", buffering=0)
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def _plain_file(source: IO[bytes]) -> Extent | None:
     """The stream's file from its position on, if it is on disk and an uncompressed tar."""
     try:
         descriptor = source.fileno()
@@ -143,7 +146,7 @@ class _TarArchive:
     def scan(cls, tar: Extent) -> _TarArchive:
         archive = cls()
         skimmer = _Skimmer(tar)
-        with _archive_errors():
+        with archive_errors():
             for entry, content in read_layer(skimmer):
                 if content is not None:
                     archive._add(tar, entry)
@@ -220,9 +223,9 @@ class _StreamArchive(_TarArchive):
     def __exit__(self, *_: object) -> None:
         os.close(self._memory)
 
-    def take_in(self, stream: BinaryIO) -> None:
+    def take_in(self, stream: IO[bytes]) -> None:
         """Read the whole stream."""
-        with _archive_errors(), open_decompressed(stream) as plain:
+        with archive_errors(), open_decompressed(stream) as plain:
             for entry, content in read_layer(plain):
                 if content is not None:
                     self._take_member(entry.path, entry.size, content)
@@ -237,50 +240,22 @@ class _StreamArchive(_TarArchive):
             return self._staging.read(self._staged[name])
         return super()._at(name)
 
-    def _take_member(self, name: str, size: int, content: BinaryIO) -> None:
+    def _take_member(self, name: str, size: int, content: IO[bytes]) -> None:
         if size <= _SMALL and self._memory_used + size <= _SMALL_TOTAL:
             self._staged.pop(name, None)
             self._members[name] = self._remember(name, size, content)
             return
         expected = _digest_of_blob(name)
         if expected is None or not self._staging.has(expected):
-            digest = self._stage(content, expected)
-            if expected is not None and digest != expected:
-                raise DigestMismatch(name, expected=str(expected), actual=str(digest))
-            expected = digest
+            expected = self._staging.take_stream(content, name, expected)
         self._staged[name] = expected
 
-    def _remember(self, name: str, size: int, content: BinaryIO) -> Extent:
+    def _remember(self, name: str, size: int, content: IO[bytes]) -> Extent:
         data = content.read(size)
         extent = Extent(self._memory, self._memory_used, size, name)
         os.pwrite(self._memory, data, self._memory_used)
         self._memory_used += size
         return extent
-
-    def _stage(self, content: BinaryIO, expected: Digest | None) -> Digest:
-        writer = self._staging.writer()
-        algorithm = "sha256" if expected is None else expected.algorithm
-        with HashingPipeline(writer.write_unhashed, algorithm) as pipeline:
-            while True:
-                buffer = pipeline.take()
-                got = _fill(content, memoryview(buffer))
-                if not got:
-                    break
-                pipeline.put(buffer, got)
-            digest = pipeline.finish()
-        self._staging.hold(digest, writer)
-        return digest
-
-
-def _fill(stream: BinaryIO, view: memoryview) -> int:
-    """Read until the view is full or the stream at its end."""
-    filled = 0
-    while filled < len(view):
-        got = stream.readinto(view[filled:])  # type: ignore[attr-defined]
-        if not got:
-            break
-        filled += got
-    return filled
 
 
 def _digest_of_blob(name: str) -> Digest | None:
@@ -294,7 +269,7 @@ def _digest_of_blob(name: str) -> Digest | None:
 
 
 @contextmanager
-def _archive_errors() -> Iterator[None]:
+def archive_errors() -> Iterator[None]:
     """An archive is read as layers are, but is none: errors speak of the archive."""
     try:
         yield

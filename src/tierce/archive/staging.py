@@ -9,13 +9,14 @@ from contextlib import ExitStack
 
 from tierce.archive.extent import Extent
 from tierce.errors import DigestMismatch
+from tierce.layer.pipeline import HashingPipeline
 from tierce.oci.digest import Digest, new_hash
 from tierce.store.failures import reported
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Self
+    from typing import IO, Self
 
     from tierce.store import Store
     from tierce.store.blob_writer import BlobWriter
@@ -131,6 +132,23 @@ class Staging:
                 self.hold(each.digest, each.writer)
         return [each if isinstance(each, Digest) else each.digest for each in found]
 
+    def take_stream(self, stream: IO[bytes], name: str, expected: Digest | None = None) -> Digest:
+        """Copy a stream to its end; its digest. Raises DigestMismatch."""
+        writer = self.writer()
+        algorithm = "sha256" if expected is None else expected.algorithm
+        with HashingPipeline(writer.write_unhashed, algorithm) as pipeline:
+            while True:
+                buffer = pipeline.take()
+                got = _fill(stream, memoryview(buffer))
+                if not got:
+                    break
+                pipeline.put(buffer, got)
+            digest = pipeline.finish()
+        if expected is not None and digest != expected:
+            raise DigestMismatch(name, expected=str(expected), actual=str(digest))
+        self.hold(digest, writer)
+        return digest
+
     def publish(self) -> None:
         """Store all that is held. Raises StoreError."""
         while self._held:
@@ -139,6 +157,17 @@ class Staging:
     def _store_one(self, digest: Digest) -> None:
         writer = self._held.pop(digest)
         writer.adopt(digest, writer.size)
+
+
+def _fill(stream: IO[bytes], view: memoryview) -> int:
+    """Read until the view is full or the stream at its end."""
+    filled = 0
+    while filled < len(view):
+        got = stream.readinto(view[filled:])  # type: ignore[attr-defined]
+        if not got:
+            break
+        filled += got
+    return filled
 
 
 class _Copy:
