@@ -11,8 +11,8 @@ from tierce.errors import UnsafeLayer
 from tierce.layer import pax
 from tierce.layer.entry import PATH_ENCODING, PATH_ERRORS, Entry, decode_path, keeps_xattr
 from tierce.layer.header import TYPES
+from tierce.layer.limits import Limits
 from tierce.layer.names import check_length, clean_path, whiteout
-from tierce.values import Value
 
 KINDS = {type_: kind for kind, type_ in TYPES.items() if kind not in {"whiteout", "opaque"}} | {
     b"\0": "file",
@@ -28,16 +28,6 @@ _SECOND = 1_000_000_000
 _ID_MAX = (1 << 32) - 2  # the one above means "leave it" to chown(2)
 _SIZE_MAX = (1 << 63) - 1
 _MAJOR_MAX, _MINOR_MAX = (1 << 12) - 1, (1 << 20) - 1  # kernel, kdev_t.h
-
-
-class Limits(Value):
-    """What a layer may ask of its reader; more is UnsafeLayer."""
-
-    entries: int = 1_000_000
-    path_bytes: int = 4096
-    """PATH_MAX; of a path and of a link's target."""
-    header_bytes: int = 1 << 20
-    """All headers of one entry: long names, extended attributes, the map of a sparse file."""
 
 
 class Extensions:

@@ -15,13 +15,11 @@ from tierce.layer.decoder import (
     SPARSE_TYPE,
     Extensions,
     HeaderDecoder,
-    Limits,
     check_sum,
 )
 from tierce.layer.entry import Entry, decode_path
 from tierce.layer.header import BLOCK
-
-DEFAULT_LIMITS = Limits()
+from tierce.layer.limits import DEFAULT_LIMITS, Limits
 
 _CHUNK = 1 << 20
 _ZERO_BLOCK = bytes(BLOCK)
