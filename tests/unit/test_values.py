@@ -76,7 +76,7 @@ def test_field_cannot_be_assigned_or_deleted() -> None:
     with pytest.raises(AttributeError, match="immutable"):
         del point.x
     with pytest.raises(AttributeError, match="immutable"):
-        point.z = 2  # type: ignore[attr-defined]
+        point.z = 2
     assert point == Point(1)
 
 
