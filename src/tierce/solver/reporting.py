@@ -1,12 +1,20 @@
 """Reports work that is no vertex of the graph, in the same form as vertices."""
 
-import hashlib
+from __future__ import annotations
+
+import os
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tierce.errors import Cancelled, TierceError
-from tierce.solver.progress import Listener, VertexFinished, VertexStarted, VertexStatus
+from tierce.errors import Cancelled
+from tierce.solver.progress import VertexFinished, VertexStarted, VertexStatus
+from tierce.solver.step import message_of
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tierce.solver.progress import Listener
 
 
 class ReportedStep:
@@ -27,21 +35,20 @@ class ReportedStep:
     def done(self, id: str, size: int) -> None:
         """Shows a part that was over at once, of so many bytes."""
         now = time.time()
-        # No total: "3.20kB", not "3.20kB / 3.20kB".
-        self._listener(VertexStatus(self.vertex, id, now, size, 0, now))
+        self._listener(VertexStatus(self.vertex, id, now, size, size, now))
 
 
 @contextmanager
 def reported_step(name: str, listener: Listener) -> Iterator[ReportedStep]:
     """Shows a step while the block runs; an error in it is shown as the step's."""
-    vertex = "sha256:" + hashlib.sha256(f"{name}\0{time.time_ns()}".encode()).hexdigest()
+    vertex = f"sha256:{os.urandom(32).hex()}"  # equal to no other step's
     listener(VertexStarted(vertex, name, time.time()))
     try:
         yield ReportedStep(vertex, listener)
-    except Cancelled:
-        listener(VertexFinished(vertex, time.time(), canceled=True))
-        raise
-    except TierceError as error:
-        listener(VertexFinished(vertex, time.time(), error=error.message))
+    except BaseException as error:
+        if isinstance(error, Cancelled) or not isinstance(error, Exception):
+            listener(VertexFinished(vertex, time.time(), canceled=True))
+        else:
+            listener(VertexFinished(vertex, time.time(), error=message_of(error)))
         raise
     listener(VertexFinished(vertex, time.time()))

@@ -6,65 +6,38 @@ Vertices run in threads as their inputs become ready; what a step learns (the co
 reads) may still turn it into a hit at that moment. The first failure cancels the rest.
 """
 
-import threading
-import time
-from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import nullcontext
-from typing import Generic
+from __future__ import annotations
 
-from tierce.errors import BuildError, Cancelled, TierceError
-from tierce.graph.vertex import Vertex, sorted_vertices
-from tierce.solver.progress import (
-    Listener,
-    VertexFinished,
-    VertexLog,
-    VertexStarted,
-    VertexStatus,
-)
-from tierce.solver.types import CacheRecord, CacheRecords, Content, Keys, Locker, V, Worker
+import os
+import threading
+from collections import deque
+
+from tierce.errors import Cancelled, NotFound
+from tierce.graph.vertex import sorted_vertices
+from tierce.solver.cache import key_of
+from tierce.solver.step import RunningStep
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Generic
+
+    from tierce.graph.vertex import Vertex
+    from tierce.solver.cache import Content, Keys
+    from tierce.solver.progress import Listener
+    from tierce.solver.types import CacheRecord, CacheRecords, Locker, V, Worker
+else:
+    V = None
+
+    class Generic:
+        """`typing.Generic` for the interpreter, which asks nothing of it."""
+
+        def __class_getitem__(cls, _parameter):
+            return cls
+
 
 DEFAULT_PARALLELISM = 16
-"""Threads. They wait for processes and disks; the worker bounds what competes for the processors."""
-
-
-class RunningStep:
-    """What an operation sees of its run: a way to report, and the signal to stop."""
-
-    def __init__(self, vertex: Vertex, listener: Listener, cancelled: threading.Event) -> None:
-        self.vertex = vertex
-        self.cancelled = cancelled
-        self._listener = listener
-        self._status_started: dict[str, float] = {}
-
-    def log(self, stream: int, data: bytes) -> None:
-        """Report output of the step's process."""
-        self._listener(VertexLog(self.vertex.digest, time.time(), stream, data))
-
-    def status(self, id: str, current: int = 0, total: int = 0, *, finished: bool = False) -> None:
-        """Report how far a part of the step has come, in bytes."""
-        now = time.time()
-        started = self._status_started.setdefault(id, now)
-        end = now if finished else 0.0
-        self._listener(VertexStatus(self.vertex.digest, id, started, current, total, end))
-
-
-class _Node(Generic[V]):
-    """The state of one vertex in one solve. `value` counts only when `ready`."""
-
-    __slots__ = ("inputs", "key", "ready", "value", "vertex", "waiting_for")
-
-    def __init__(self, vertex: Vertex, inputs: "list[_Node[V]]") -> None:
-        self.vertex = vertex
-        self.inputs = inputs
-        self.key = ""
-        self.value: V | None = None
-        self.ready = False
-        self.waiting_for = 0
-
-    def finish(self, key: str, value: V) -> None:
-        self.key, self.value, self.ready = key, value, True
+"""Threads, which mostly wait; the worker bounds what competes for the processors."""
 
 
 class Solver(Generic[V]):
@@ -80,6 +53,7 @@ class Solver(Generic[V]):
         cancelled: threading.Event | None = None,
         parallelism: int = DEFAULT_PARALLELISM,
     ) -> None:
+        """`cancelled` is the one signal to stop: for the caller to set, and set by a failure."""
         self._worker = worker
         self._records = records
         self._lock = lock
@@ -90,18 +64,34 @@ class Solver(Generic[V]):
     def solve(self, roots: Sequence[Vertex]) -> list[V]:
         """The results of the roots, in their order.
 
-        Raises what the first failing operation raised; Cancelled when the event was set.
+        Raises what the first failing operation raised; Cancelled when the event was set before
+        all was done. No operation is under way any more when this returns or raises.
         """
-        nodes: dict[str, _Node[V]] = {}
-        for vertex in sorted_vertices(roots):
-            node = _Node(vertex, [nodes[each.digest] for each in vertex.inputs])
-            nodes[vertex.digest] = node
+        nodes = self._make_nodes(roots)
+        for node in nodes.values():
+            self._check_cancelled()
             self._look_up(node)
         targets = [nodes[root.digest] for root in roots]
-        needed = _unready(targets)
-        if needed:
-            self._run_all(needed)
-        return [_value(target) for target in targets]
+        unfinished = _unfinished(targets)
+        if unfinished:
+            _Run(self._run_one, unfinished, self._cancelled, self._parallelism).finish()
+        return [target.result() for target in targets]
+
+    def _make_nodes(self, roots: Sequence[Vertex]) -> dict[str, _Node[V]]:
+        """A node for each vertex that differs, inputs before their users."""
+        ignoring = {vertex.digest for vertex in _all_vertices(roots) if vertex.ignore_cache}
+        nodes: dict[str, _Node[V]] = {}
+        for vertex in sorted_vertices(roots):
+            inputs = [nodes[each.digest] for each in vertex.inputs]
+            node = _Node(vertex, inputs, ignores_cache=vertex.digest in ignoring)
+            for each in dict.fromkeys(inputs):
+                each.users.append(node)
+            nodes[vertex.digest] = node
+        return nodes
+
+    def _check_cancelled(self) -> None:
+        if self._cancelled.is_set():
+            raise Cancelled("build: cancelled")
 
     # Looking up, before anything runs
 
@@ -109,49 +99,54 @@ class Solver(Generic[V]):
         """Find a vertex in the cache by what is known of its inputs so far."""
         vertex = node.vertex
         if not vertex.inputs:
-            self._open_source(node)
+            with self._step(node) as step:
+                users = [each.vertex for each in node.users]
+                value = self._worker.open_source(vertex, users, step)
+            node.finish(self._worker.source_key(vertex), value)
             return
-        keys = self._worker.keys(vertex, [each.key for each in node.inputs])
+        if node.ignores_cache:
+            return
+        keys = self._worker.keys(vertex, node.input_keys())
         if not keys.by_content:
             node.key = keys.definition
-        if vertex.ignore_cache:
-            return
         try:
             record = self._find(node, keys)
-        except TierceError as error:
-            _place(error, vertex)
-            raise
+        except Exception:
+            # What it reads cannot be read: it fails as if it had been run.
+            with self._step(node):
+                raise
         if record is not None and self._restore(node, record):
-            self._report_cached(vertex)
+            with self._step(node) as step:
+                step.cached = True
 
-    def _open_source(self, node: _Node[V]) -> None:
-        vertex = node.vertex
-        node.finish(self._worker.source_key(vertex), self._worker.open_source(vertex))
-        if vertex.name and node.key:
-            self._report_started(vertex)
-            self._listener(VertexFinished(vertex.digest, time.time()))
-
-    def _find(self, node: _Node[V], keys: Keys) -> CacheRecord | None:
+    def _find(
+        self, node: _Node[V], keys: Keys, content: Content | None = None
+    ) -> CacheRecord | None:
         """A record of this vertex, by its definition or by the content that it reads."""
         if keys.definition:
             record = self._records.find([keys.definition])
             if record is not None:
                 return record
-        if not keys.by_content or not keys.near:
-            return None
-        # What a step reads is only looked at when some version of the step was ever recorded.
-        if not self._records.has(keys.near):
-            return None
-        content = self._content(node)
-        return self._records.find([content.key]) if content else None
+        if content is None:
+            # What a step reads is only looked at when some version of it was ever recorded.
+            if not keys.by_content or not keys.near or not self._records.has(keys.near):
+                return None
+            content = self._content(node)
+            if content is None:
+                return None
+        record = self._records.find([content.key])
+        if record is not None and keys.definition:
+            # The next build need not look at the content.
+            try:
+                self._records.add_keys(record.id, [keys.definition])
+            except NotFound:
+                return None  # pruned just now
+        return record
 
     def _content(self, node: _Node[V]) -> Content | None:
-        """The content key, when the inputs it needs are there already."""
-        if not all(each.ready for each in node.inputs[1:]):
-            return None
-        inputs = [each.value for each in node.inputs]
-        keys = [each.key for each in node.inputs]
-        return self._worker.content(node.vertex, keys, inputs)  # type: ignore[arg-type]
+        return self._worker.content(
+            node.vertex, node.input_keys(), [each.value for each in node.inputs]
+        )
 
     def _restore(self, node: _Node[V], record: CacheRecord) -> bool:
         value = self._worker.restore(record)
@@ -162,141 +157,179 @@ class Solver(Generic[V]):
 
     # Running what is left
 
-    def _run_all(self, needed: "list[_Node[V]]") -> None:
-        users: dict[str, list[_Node[V]]] = {}
-        for node in needed:
-            pending = {each.vertex.digest for each in node.inputs if not each.ready}
-            node.waiting_for = len(pending)
-            for digest in pending:
-                users.setdefault(digest, []).append(node)
-        runnable = deque(node for node in needed if node.waiting_for == 0)
-        running: dict[Future[None], _Node[V]] = {}
-        failure: BaseException | None = None
-        with ThreadPoolExecutor(self._parallelism, "solver") as pool:
-            try:
-                while runnable or running:
-                    while runnable and failure is None:
-                        node = runnable.popleft()
-                        running[pool.submit(self._run_one, node)] = node
-                    if not running:
-                        break
-                    done, _ = wait(running, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        node = running.pop(future)
-                        error = future.exception()
-                        if error is not None:
-                            failure = _graver(failure, error)
-                            self._cancelled.set()
-                            continue
-                        for user in users.get(node.vertex.digest, ()):
-                            user.waiting_for -= 1
-                            if user.waiting_for == 0:
-                                runnable.append(user)
-            except BaseException:
-                self._cancelled.set()
-                raise
-        if failure is not None:
-            raise failure
-
     def _run_one(self, node: _Node[V]) -> None:
         """Run a vertex whose inputs are ready, unless it turns out to be cached after all."""
-        vertex = node.vertex
-        if self._cancelled.is_set():
-            raise Cancelled("build: cancelled")
-        input_keys = [each.key for each in node.inputs]
-        keys = self._worker.keys(vertex, input_keys)
-        # Whoever runs the same step in another process holds this lock; when it is ours, the
-        # result may be there.
-        guard = keys.near or keys.definition
-        with nullcontext() if vertex.ignore_cache else self._lock(f"step-{guard}"):
-            if not vertex.ignore_cache:
-                record = self._find(node, keys)
+        self._check_cancelled()
+        with self._step(node) as step:
+            keys = self._worker.keys(node.vertex, node.input_keys())
+            content = self._content(node) if keys.reads_first else None
+            if node.ignores_cache:
+                self._execute(node, keys, content, step)
+                return
+            # Whoever runs the same step, here or in another process, holds this lock; when it
+            # is ours, the result may be there.
+            guard = content.key if content else keys.near or keys.definition
+            with self._lock(f"step-{guard}"):
+                record = self._find(node, keys, content)
                 if record is not None and self._restore(node, record):
-                    self._report_cached(vertex)
-                    return
-            self._report_started(vertex)
-            try:
-                self._execute(node, keys)
-            except Cancelled:
-                self._report_finished(vertex, canceled=True)
-                raise
-            except TierceError as error:
-                _place(error, vertex)
-                self._report_finished(vertex, error=error.message)
-                raise
-            except BaseException as error:
-                self._report_finished(vertex, error=f"{type(error).__name__}: {error}")
-                raise
-        self._report_finished(vertex)
+                    step.cached = True
+                else:
+                    self._execute(node, keys, content, step)
 
-    def _execute(self, node: _Node[V], keys: Keys) -> None:
-        vertex = node.vertex
-        inputs = [_value(each) for each in node.inputs]
-        input_keys = [each.key for each in node.inputs]
-        step = RunningStep(vertex, self._listener, self._cancelled)
-        value, content = self._worker.run(vertex, input_keys, inputs, step)
+    def _execute(
+        self, node: _Node[V], keys: Keys, content: Content | None, step: RunningStep
+    ) -> None:
+        inputs = [each.result() for each in node.inputs]
+        value, read = self._worker.run(node.vertex, node.input_keys(), inputs, step)
+        content = content or read
         own = content.key if content else keys.definition
-        found_by = [key for key in (own, keys.definition, keys.near) if key]
+        found_by = [own, keys.definition, keys.near]
+        if node.ignores_cache:
+            # Nothing that was made from an earlier result may be found by way of this one.
+            own = key_of("fresh", [own, os.urandom(16).hex()])
         self._records.add(
-            list(dict.fromkeys(found_by)),
+            list(dict.fromkeys(key for key in [own, *found_by] if key)),
             self._worker.snapshot_of(value),
-            name=vertex.name,
-            components=content.components if content else b"",
+            node.vertex.name,
+            content.components if content else b"",
         )
         node.finish(own, value)
 
-    # Reporting
-
-    def _report_started(self, vertex: Vertex) -> None:
-        inputs = tuple(each.digest for each in vertex.inputs)
-        self._listener(VertexStarted(vertex.digest, vertex.name, time.time(), inputs))
-
-    def _report_finished(self, vertex: Vertex, error: str = "", canceled: bool = False) -> None:
-        finished = VertexFinished(
-            vertex.digest, time.time(), error=error, canceled=canceled
-        )
-        self._listener(finished)
-
-    def _report_cached(self, vertex: Vertex) -> None:
-        self._report_started(vertex)
-        self._listener(VertexFinished(vertex.digest, time.time(), cached=True))
+    def _step(self, node: _Node[V]) -> RunningStep:
+        return RunningStep(node.vertex, self._listener, self._cancelled)
 
 
-def _place(error: TierceError, vertex: Vertex) -> None:
-    """Tell a build error which step it comes from."""
-    if isinstance(error, BuildError):
-        error.vertex = error.vertex or vertex.name
-        if vertex.source is not None and not error.line:
-            error.file = vertex.source.file
-            error.line = vertex.source.first_line
-            error.end_line = vertex.source.last_line
+class _Node(Generic[V]):
+    """The state of one vertex in one solve."""
+
+    __slots__ = ("ignores_cache", "inputs", "key", "users", "value", "vertex", "waits_for")
+
+    def __init__(self, vertex: Vertex, inputs: list[_Node[V]], *, ignores_cache: bool) -> None:
+        self.vertex = vertex
+        self.inputs = inputs
+        self.users: list[_Node[V]] = []
+        self.ignores_cache = ignores_cache
+        self.key = ""
+        """What its users know the result by; empty while that is unknown."""
+        self.value: V | None = None
+        self.waits_for = 0
+        """Inputs that are not ready, for a node that must run."""
+
+    @property
+    def ready(self) -> bool:
+        return self.value is not None
+
+    def input_keys(self) -> list[str]:
+        return [each.key for each in self.inputs]
+
+    def finish(self, key: str, value: V) -> None:
+        self.key, self.value = key, value
+
+    def result(self) -> V:
+        if self.value is None:
+            raise RuntimeError(f"no result: {self.vertex}")
+        return self.value
 
 
-def _value(node: _Node[V]) -> V:
-    if not node.ready:
-        raise RuntimeError(f"vertex has no result: {node.vertex}")
-    return node.value  # type: ignore[return-value]  # V may itself allow None
+class _Run(Generic[V]):
+    """Runs nodes in threads, each when its inputs are ready.
+
+    Threads are made as they are needed: a pool would be imported and kept for a few steps.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[_Node[V]], None],
+        nodes: Sequence[_Node[V]],
+        cancelled: threading.Event,
+        parallelism: int,
+    ) -> None:
+        """`nodes` are all that must run, in any order; `run` takes one, in a thread of its own."""
+        import queue  # most builds find everything cached and run nothing
+
+        self._run = run
+        self._cancelled = cancelled
+        self._parallelism = parallelism
+        self._runnable: deque[_Node[V]] = deque()
+        self._threads: dict[_Node[V], threading.Thread] = {}
+        self._ended: queue.SimpleQueue[tuple[_Node[V], BaseException | None]] = queue.SimpleQueue()
+        self._failure: BaseException | None = None
+        for node in nodes:
+            node.waits_for = sum(not each.ready for each in dict.fromkeys(node.inputs))
+            if not node.waits_for:
+                self._runnable.append(node)
+
+    def finish(self) -> None:
+        """Run all. Raises the failure to show; no thread is left in any case."""
+        try:
+            while True:
+                self._start_some()
+                if not self._threads:
+                    break
+                self._take(*self._ended.get())
+        except BaseException:
+            # An interrupt, or no more threads: nobody may go on behind the caller's back.
+            self._cancelled.set()
+            raise
+        finally:
+            for thread in self._threads.values():
+                if thread.ident is not None:
+                    thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _start_some(self) -> None:
+        while self._runnable and len(self._threads) < self._parallelism and self._failure is None:
+            node = self._runnable.popleft()
+            thread = threading.Thread(target=self._run_and_tell, args=(node,), name="solver")
+            self._threads[node] = thread
+            thread.start()
+
+    def _run_and_tell(self, node: _Node[V]) -> None:
+        error: BaseException | None = None
+        try:
+            self._run(node)
+        except BaseException as caught:  # noqa: BLE001 - raised again by `finish`
+            error = caught
+        self._ended.put((node, error))
+
+    def _take(self, node: _Node[V], error: BaseException | None) -> None:
+        """Note that a node ended, and what can run now."""
+        self._threads.pop(node).join()
+        if error is not None:
+            self._cancelled.set()
+            # A cancelled step only followed from another's failure, which is the one to show.
+            if self._failure is None or (
+                isinstance(self._failure, Cancelled) and not isinstance(error, Cancelled)
+            ):
+                self._failure = error
+            return
+        for user in node.users:
+            if user.waits_for:
+                user.waits_for -= 1
+                if not user.waits_for:
+                    self._runnable.append(user)
 
 
-def _unready(targets: "Sequence[_Node[V]]") -> "list[_Node[V]]":
-    """The nodes that must run for the targets, inputs first."""
-    found: dict[str, _Node[V]] = {}
-
-    def visit(node: _Node[V]) -> None:
-        stack = [node]
-        while stack:
-            each = stack.pop()
-            if not each.ready and each.vertex.digest not in found:
-                found[each.vertex.digest] = each
-                stack.extend(each.inputs)
-
-    for target in targets:
-        visit(target)
-    return list(found.values())
+def _unfinished(targets: Sequence[_Node[V]]) -> list[_Node[V]]:
+    """The nodes that must run for the targets: what is ready needs no inputs."""
+    found: dict[_Node[V], None] = {}
+    stack = list(reversed(targets))
+    while stack:
+        node = stack.pop()
+        if not node.ready and node not in found:
+            found[node] = None
+            stack += reversed(node.inputs)
+    return list(found)
 
 
-def _graver(first: BaseException | None, second: BaseException) -> BaseException:
-    """Of two failures, the one to show: a cancelled step only followed from another."""
-    if first is None or (isinstance(first, Cancelled) and not isinstance(second, Cancelled)):
-        return second
-    return first
+def _all_vertices(roots: Sequence[Vertex]) -> Iterator[Vertex]:
+    """Every vertex, equal ones too."""
+    seen: set[int] = set()
+    stack = list(roots)
+    while stack:
+        vertex = stack.pop()
+        if id(vertex) not in seen:
+            seen.add(id(vertex))
+            yield vertex
+            stack += vertex.inputs

@@ -14,6 +14,8 @@ worker's affair. Keys are hexadecimal digests. Three of them matter for a vertex
     tells whether a content key is worth computing at all, and finds what to compare a miss with.
 
 A result is known to its users by its content key where it has one, else by its definition key.
+The exception is a result that was made anew although the cache was not asked (`ignore_cache`): it
+may differ from what that key stood for, so that it is known by a key of its own from then on.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,27 +24,9 @@ from threading import Event
 from typing import Protocol, TypeVar
 
 from tierce.graph.vertex import Vertex
-from tierce.values import Value
+from tierce.solver.cache import Content, Keys
 
 V = TypeVar("V")
-
-
-class Keys(Value):
-    """What is known about a vertex before it runs; empty text means unknown.
-
-    `by_content` says that the result is to be known by a content key.
-    """
-
-    definition: str
-    near: str
-    by_content: bool
-
-
-class Content(Value):
-    """What a step reads: the key it gives, and the record of it, kept for explanations."""
-
-    key: str
-    components: bytes = b""
 
 
 class CacheRecord(Protocol):
@@ -70,9 +54,12 @@ class CacheRecords(Protocol):
     ) -> CacheRecord:
         """Remember a result under all these keys; its users know it by the first."""
 
+    def add_keys(self, number: int, keys: Sequence[str]) -> None:
+        """Let more keys find a record. Raises NotFound when it is gone."""
+
 
 class Step(Protocol):
-    """What a running operation may tell and ask; see `scheduler.RunningStep`."""
+    """What a running operation may tell and ask; see `step.RunningStep`."""
 
     @property
     def vertex(self) -> Vertex: ...
@@ -85,10 +72,13 @@ class Step(Protocol):
 
 
 class Worker(Protocol[V]):
-    """Runs operations. Everything here is called from several threads at once."""
+    """Runs operations. `content` and what follows it is called from several threads at once."""
 
-    def open_source(self, vertex: Vertex) -> V:
-        """The result of a vertex without inputs; quick, nothing is fetched or unpacked."""
+    def open_source(self, vertex: Vertex, users: Sequence[Vertex], step: Step) -> V:
+        """The result of a vertex without inputs, for the vertices that use it.
+
+        Quick: nothing is fetched or unpacked.
+        """
 
     def source_key(self, vertex: Vertex) -> str:
         """The key of a vertex without inputs, or empty when only its content can tell."""
@@ -97,14 +87,14 @@ class Worker(Protocol[V]):
         """What the inputs' keys (some perhaps empty) say about a vertex."""
 
     def content(
-        self, vertex: Vertex, input_keys: Sequence[str], inputs: Sequence[V]
+        self, vertex: Vertex, input_keys: Sequence[str], inputs: Sequence[V | None]
     ) -> Content | None:
-        """The content key; None when an input that it needs is not at hand."""
+        """The content key; None when an input that it needs is not at hand yet (None)."""
 
     def run(
         self, vertex: Vertex, input_keys: Sequence[str], inputs: Sequence[V], step: Step
     ) -> tuple[V, Content | None]:
-        """Run the operation; its result, and the content it read where that makes the key.
+        """Run the operation; its result, and what it read if that was not told before.
 
         Raises TierceError when it fails, Cancelled when `step.cancelled` was set meanwhile.
         """
@@ -117,4 +107,7 @@ class Worker(Protocol[V]):
 
 
 Locker = Callable[[str], AbstractContextManager[object]]
-"""Holds a named lock, across threads and processes."""
+"""Holds a named lock, across threads and processes; gives up waiting when the solve is cancelled.
+
+A holder never waits for another lock of the solver.
+"""

@@ -22,8 +22,8 @@ from tierce.graph.ops import (
 )
 from tierce.graph.vertex import Vertex
 from tierce.layer.view import Tree
-from tierce.solver.cache import key_of
-from tierce.solver.types import CacheRecord, Content, Keys, Step
+from tierce.solver.cache import Content, Keys, key_of
+from tierce.solver.types import CacheRecord, Step
 from tierce.store import Store
 from tierce.worker import files
 from tierce.worker.content import RememberedSelections, Selection, select, stamp_of
@@ -64,7 +64,7 @@ class BuildWorker:
 
     # Keys
 
-    def open_source(self, vertex: Vertex) -> Result:
+    def open_source(self, vertex: Vertex, users: Sequence[Vertex], step: Step) -> Result:
         """An image's file system, the empty one, or a directory of the caller."""
         op = vertex.op
         if isinstance(op, ImageSource):
@@ -98,7 +98,7 @@ class BuildWorker:
         return Keys(definition, near, bool(read))
 
     def content(
-        self, vertex: Vertex, input_keys: Sequence[str], inputs: Sequence[Result]
+        self, vertex: Vertex, input_keys: Sequence[str], inputs: Sequence[Result | None]
     ) -> Content | None:
         """The key of what a COPY or a bind mount selects."""
         read = _inputs_by_content(vertex.op)
@@ -106,7 +106,10 @@ class BuildWorker:
         digests: list[str] = []
         parts: dict[str, str] = {}
         for index in sorted(read):
-            tree = files.tree_of(self._store, inputs[index])
+            source = inputs[index]
+            if source is None:
+                return None
+            tree = files.tree_of(self._store, source)
             for patterns in read[index]:
                 digest, selected = self._select(tree, list(find_sources(tree, patterns)))
                 digests.append(digest)
