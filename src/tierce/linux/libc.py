@@ -55,7 +55,7 @@ def pivot_root_number() -> int:
 
 def _converted(argument: Argument) -> Any:
     """Integers become longs: as C's varargs, an `int` would leave the upper half undefined."""
-    import ctypes
+    import ctypes  # as in `call`
 
     if isinstance(argument, int):
         return ctypes.c_long(argument)

@@ -38,9 +38,12 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
-_INIT = "trap '' CHLD; mount -t proc proc /proc && echo && exec cat >/dev/null 2>&1"
+_INIT = "trap '' CHLD; mount -t proc proc /proc && exec cat"
 """Process 1: ignoring SIGCHLD, it has its orphans reaped by the kernel. The new /proc shows the
 namespace's processes, as runtimes expect; only a process in the namespace can mount that."""
+
+_HELLO = b"\n"
+"""Sent to process 1, which sends it back when it is ready."""
 
 _LOCK = "lock"
 _CGROUPS = "cgroups"
@@ -224,6 +227,7 @@ class Launcher:
                 stderr=tells,
             )
             self._running.discard(self._init)
+            os.write(self._lifeline, _HELLO)
         finally:
             os.close(lifeline)
             os.close(tells)
@@ -241,7 +245,7 @@ class Launcher:
 
     def _await_init(self, started: int) -> None:
         said = os.read(started, 1000)
-        if said != b"\n":
+        if said != _HELLO:
             reason = said.decode(errors="replace").strip().splitlines()
             raise RuntimeUnavailable(f"mount /proc: {reason[0] if reason else 'no reason given'}")
 

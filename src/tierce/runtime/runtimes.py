@@ -16,6 +16,10 @@ _MFD_EXEC = 0x10
 """Linux 6.3; where vm.memfd_noexec is set, a file in memory cannot be executed without."""
 
 
+_ELF = b"\x7fELF"
+_MOST_BYTES = 1 << 30
+
+
 class Runtime(Value):
     """An OCI runtime that works on this machine, as `probe.choose_runtime` found it.
 
@@ -41,11 +45,13 @@ def sealed_copy(path: str) -> int:
     """
     copy = -1
     try:
-        with open(path, "rb") as program:
-            size = os.fstat(program.fileno()).st_size
+        with open(path, "rb", buffering=0) as program:
+            if program.read(len(_ELF)) != _ELF:
+                return -1  # the interpreter of a script could not open the copy
             copy = _memory_file(os.path.basename(path))
-            while size > 0:
-                size -= os.sendfile(copy, program.fileno(), None, size)
+            done = 0
+            while sent := os.sendfile(copy, program.fileno(), done, _MOST_BYTES):
+                done += sent
         seals = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
         fcntl.fcntl(copy, fcntl.F_ADD_SEALS, seals)
     except OSError:

@@ -1,0 +1,71 @@
+"""What USER means, by the rules of docker's user package."""
+
+import pytest
+
+from tierce.errors import ContainerError
+from tierce.runtime.user import Identity, resolve_user
+
+FILES = {
+    "/etc/passwd": (
+        b"root:x:0:0:root:/root:/bin/sh\n"
+        b"# comment:x:1:1::/:\n"
+        b"\n"
+        b"app:x:1000:1001::/home/app:/bin/sh\n"
+        b"broken:x:notanumber:0::/:\n"
+        b"short:x:7:8\n"
+        b"12:x:1200:1200::/twelve:\n"
+    ),
+    "/etc/group": (b"root:x:0:\nwheel:x:10:root,app\nstaff:x:50:app\napp:x:1001:\n9:x:900:other\n"),
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", Identity(0, 0, (0, 10), "/root")),
+        ("root", Identity(0, 0, (0, 10), "/root")),
+        ("0", Identity(0, 0, (0, 10), "/root")),
+        ("app", Identity(1000, 1001, (1001, 10, 50), "/home/app")),
+        ("1000", Identity(1000, 1001, (1001, 10, 50), "/home/app")),
+        ("app:staff", Identity(1000, 50, (50,), "/home/app")),
+        ("app:50", Identity(1000, 50, (50,), "/home/app")),
+        ("app:4711", Identity(1000, 4711, (4711,), "/home/app")),
+        ("1000:4711", Identity(1000, 4711, (4711,), "/home/app")),
+        ("4711", Identity(4711, 0, (0,), "/")),
+        ("4711:4712", Identity(4711, 4712, (4712,), "/")),
+        ("root:root", Identity(0, 0, (0,), "/root")),
+        ("short", Identity(7, 8, (8,), "/")),
+        ("12", Identity(12, 0, (0,), "/")),
+    ],
+)
+def test_user_has_the_ids_that_the_image_says(text: str, expected: Identity) -> None:
+    assert resolve_user(text, FILES.get) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nobody", "unable to find user nobody: no matching entries in passwd file"),
+        ("broken", "unable to find user broken"),
+        ("app:nogroup", "unable to find group nogroup: no matching entries in group file"),
+        ("2147483648", "ids must be in the range 0-2147483647"),
+        ("0:99999999999999999999", "ids must be in the range"),
+        ("-1", "unable to find user -1"),
+    ],
+)
+def test_what_does_not_resolve_is_an_error(text: str, message: str) -> None:
+    with pytest.raises(ContainerError, match=message) as raised:
+        resolve_user(text, FILES.get)
+    assert raised.value.exit_code == 125
+
+
+@pytest.mark.parametrize("text", ["", "root", "0:0"])
+def test_root_needs_no_files(text: str) -> None:
+    def nothing(path: str) -> bytes | None:
+        return None
+
+    if text == "root":
+        with pytest.raises(ContainerError):
+            resolve_user(text, nothing)
+    else:
+        assert resolve_user(text, nothing) == Identity(0, 0, (0,), "/")
