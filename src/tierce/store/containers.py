@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class ContainerRow(Value):
     """A container. `image` is the digest of its config; `snapshot` its writable layer's number.
 
-    `state` is JSON of whoever runs containers; `created` in seconds since the epoch.
+    `state` is JSON of whoever runs containers; `running` says whether a process is in it, for
+    who must not take away what that uses; `created` in seconds since the epoch.
     """
 
     id: str
@@ -26,10 +27,11 @@ class ContainerRow(Value):
     image: str
     snapshot: int | None
     state: str
+    running: bool
     created: float
 
 
-_COLUMNS = "id, name, image, snapshot, state, created"
+_COLUMNS = "id, name, image, snapshot, state, running, created"
 
 
 class ContainerRows:
@@ -39,15 +41,22 @@ class ContainerRows:
         self._database = database
 
     def add(
-        self, identifier: str, name: str, *, image: str, snapshot: int | None, state: str
+        self,
+        identifier: str,
+        name: str,
+        *,
+        image: str,
+        snapshot: int | None,
+        state: str,
+        running: bool = False,
     ) -> ContainerRow:
         """Reserve a name and an id. Raises Conflict when the name is taken."""
-        row = ContainerRow(identifier, name, image, snapshot, state, time.time())
+        row = ContainerRow(identifier, name, image, snapshot, state, running, time.time())
         with self._database.transaction():
             self._check_free(name)
             self._database.execute(
-                f"INSERT INTO containers ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
-                (row.id, row.name, row.image, row.snapshot, row.state, row.created),
+                f"INSERT INTO containers ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (row.id, row.name, row.image, row.snapshot, row.state, row.running, row.created),
             )
         return row
 
@@ -74,9 +83,11 @@ class ContainerRows:
         """Containers made of an image, by the digest of its config."""
         return self._select("WHERE image = ? ORDER BY created DESC, id", image)
 
-    def set_state(self, identifier: str, state: str) -> None:
-        """Replace the state. Raises NotFound."""
-        self._update("state", state, identifier)
+    def set_state(self, identifier: str, state: str, *, running: bool) -> None:
+        """Replace the state, and say whether a process runs in it. Raises NotFound."""
+        statement = "UPDATE containers SET state = ?, running = ? WHERE id = ?"
+        if not self._database.execute(statement, (state, running, identifier)).rowcount:
+            raise NotFound("container", identifier)
 
     def set_snapshot(self, identifier: str, snapshot: int | None) -> None:
         """Replace the writable layer. Raises NotFound."""
@@ -109,4 +120,7 @@ class ContainerRows:
 
     def _select(self, condition: str, *parameters: Any) -> Sequence[ContainerRow]:
         rows = self._database.all(f"SELECT {_COLUMNS} FROM containers {condition}", parameters)
-        return [ContainerRow(*row) for row in rows]
+        return [
+            ContainerRow(identifier, name, image, snapshot, state, bool(running), created)
+            for identifier, name, image, snapshot, state, running, created in rows
+        ]

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 
-from tierce.errors import Conflict, InvalidValue, NotFound
+from tierce.errors import InvalidValue, NotFound
 from tierce.oci import media_types
 from tierce.oci.config import ImageConfig, chain_ids
 from tierce.oci.digest import Digest
 from tierce.oci.manifest import Index, Manifest, parse
 from tierce.oci.platform import Platform, best_match
 from tierce.oci.reference import Reference
+from tierce.store.image_removal import ImageRemoval, Removed
 from tierce.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from tierce.store.blobs import Blobs
@@ -47,13 +48,6 @@ class Image(Value):
     def id(self) -> Digest:
         """The image ID."""
         return self.config
-
-
-class Removed(Value):
-    """What removing an image did: names taken from it, and images (IDs) deleted."""
-
-    untagged: tuple[Reference, ...] = ()
-    deleted: tuple[Digest, ...] = ()
 
 
 _COLUMNS = (
@@ -228,6 +222,16 @@ class Images:
         """The names with digests under which registries know the image; sorted."""
         return [name for name in self._all_names(image) if name.digest is not None]
 
+    def last_tagged(self, image: Image) -> float | None:
+        """When one of its names was last given to the image, in seconds since the epoch."""
+        row = self._database.one(
+            "SELECT max(updated) FROM names WHERE target IN (SELECT manifest FROM images"
+            " WHERE config = ?1 UNION SELECT image_index FROM index_manifests"
+            " JOIN images USING (manifest) WHERE config = ?1)",
+            (str(image.config),),
+        )
+        return None if row is None else row[0]
+
     def all_names(self) -> Mapping[Digest, Sequence[Reference]]:
         """Every name with a tag or digest, by image ID: one query for a whole listing."""
         rows = self._database.all(
@@ -279,27 +283,13 @@ class Images:
     def remove(self, text: str, *, force: bool = False) -> Removed:
         """Remove what a text on the command line means, as docker does.
 
-        A name is taken away, and with the last name goes the image, unless a container uses it.
-        An ID stands for all names of the image: several need `force`, and so does an image that
-        a container uses. Content is freed by the next `gc.collect`.
+        A name is taken away, and with the last name goes the image. An ID stands for the image
+        and its name; several names need `force`, and so does an image that a stopped container
+        uses. That of a running container stays. Content is freed by the next `gc.collect`.
         Raises NotFound, Conflict, InvalidValue.
         """
         with self._database.transaction():
-            image = self.find(text)
-            name = self.find_name(text)
-            if image is None and name is None:
-                raise NotFound("image", text)
-            if image is None:
-                assert name is not None
-                return self._remove_bare_name(name)
-            names = self._all_names(image)
-            if name is not None and len([n for n in names if n.tagged]) + (not name.tagged) > 1:
-                self.untag(name)
-                return Removed((name,))
-            if name is None:
-                self._check_repositories(text, image, names, force)
-            self._check_unused(text, image, force)
-            return self._delete(image, names)
+            return ImageRemoval(self._database, self).remove(text, force=force)
 
     def protect(self, image: Image) -> None:
         """Protect an image and all it needs by the current lease, even if it gets removed."""
@@ -427,48 +417,6 @@ class Images:
             (str(image.manifest),),
         )
         return [diff_id for (diff_id,) in rows]
-
-    def _check_repositories(
-        self, text: str, image: Image, names: Iterable[Reference], force: bool
-    ) -> None:
-        # Docker's rule: several tags in one repository go together, several repositories do not.
-        if len({name.name for name in names}) > 1 and not force:
-            raise Conflict(
-                f"conflict: unable to delete {text} (must be forced) - image is referenced in "
-                "multiple repositories"
-            )
-
-    def _check_unused(self, text: str, image: Image, force: bool) -> None:
-        row = self._database.one(
-            "SELECT id FROM containers WHERE image = ? LIMIT 1", (str(image.config),)
-        )
-        if row is None or force:
-            return
-        raise Conflict(
-            f"conflict: unable to delete {text} (must be forced) - container {row[0][:12]} is "
-            f"using its referenced image {image.config.short}"
-        )
-
-    def _delete(self, image: Image, names: Sequence[Reference]) -> Removed:
-        for name in names:
-            self._database.execute("DELETE FROM names WHERE reference = ?", (str(name),))
-        self._database.execute("DELETE FROM images WHERE config = ?", (str(image.config),))
-        self._drop_empty_indexes()
-        return Removed(tuple(names), (image.config,))
-
-    def _drop_empty_indexes(self) -> None:
-        """Indexes without a name of which no image is here any more."""
-        self._database.execute(
-            "DELETE FROM image_indexes WHERE digest NOT IN (SELECT target FROM names)"
-            " AND NOT EXISTS (SELECT 1 FROM index_manifests JOIN images USING (manifest)"
-            " WHERE image_index = digest)"
-        )
-
-    def _remove_bare_name(self, name: Reference) -> Removed:
-        """A name of an index of which no image is here."""
-        self.untag(name)
-        self._drop_empty_indexes()
-        return Removed((name,))
 
     def _select(self, condition: str, *parameters: Any) -> Sequence[Image]:
         rows = self._database.all(f"SELECT {_COLUMNS} FROM images {condition}", parameters)

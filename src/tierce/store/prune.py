@@ -9,14 +9,15 @@ import os
 import time
 
 from tierce.store.failures import reported
-from tierce.store.images import Image, Removed
-from tierce.store.records import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tierce.store.cache_mounts import CacheMount
+    from tierce.store.image_removal import Removed
+    from tierce.store.images import Image
+    from tierce.store.records import Record
     from tierce.store.store import Store
 
 _NOBODY = 1 << 62

@@ -147,6 +147,7 @@ _FIRST = (
         image TEXT NOT NULL,
         snapshot INTEGER REFERENCES snapshots (id),
         state TEXT NOT NULL,
+        running INTEGER NOT NULL DEFAULT 0,
         created REAL NOT NULL
     ) WITHOUT ROWID
     """,

@@ -6,6 +6,7 @@ import os
 import threading
 from pathlib import Path
 
+from tierce.errors import StoreError
 from tierce.store import snapshots
 from tierce.store.blobs import Blobs
 from tierce.store.cache_mounts import CacheMounts
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tierce.store.layers import Layers
+
+
+UNUSABLE = ":,\\"
+"""Characters that separate paths and options of an overlay mount."""
 
 
 class Store:
@@ -66,6 +71,12 @@ class Store:
         privileged = os.geteuid() == 0
         chosen = default_root(os.environ, privileged=privileged) if root is None else root
         chosen = chosen.absolute()
+        for character in UNUSABLE:
+            if character in str(chosen):
+                raise StoreError(
+                    f"open store {chosen}: its path must not contain {character!r}",
+                    hint="overlayfs takes the character for a separator; choose another --root",
+                )
         with reported(f"open store {chosen}"):
             # The database is the last thing that is made, so its presence says: complete.
             if not os.path.exists(chosen / "tierce.db"):

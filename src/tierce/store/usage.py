@@ -162,11 +162,15 @@ class _Items:
         return Part(len(configs), len(configs & used), size, size - self._sum(in_use))
 
     def containers(self) -> Part:
-        rows = self._database.all("SELECT id, snapshot FROM containers")
-        paths = {str(self._paths.container(identifier)) for identifier, _ in rows}
-        paths |= {str(self._paths.snapshot(number)) for _, number in rows if number is not None}
-        # Whether one runs is known to whoever runs it.
-        return Part(len(rows), len(rows), self._sum(paths), 0)
+        rows = self._database.all("SELECT id, snapshot, running FROM containers")
+        size = free = 0
+        for identifier, snapshot, running in rows:
+            paths = {str(self._paths.container(identifier))}
+            if snapshot is not None:
+                paths.add(str(self._paths.snapshot(snapshot)))
+            size += self._sum(paths)
+            free += 0 if running else self._sum(paths)
+        return Part(len(rows), sum(row[2] for row in rows), size, free)
 
     def build_cache(self) -> Part:
         oldest = self._store.leases.oldest_living() or 1 << 62

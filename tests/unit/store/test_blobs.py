@@ -148,8 +148,7 @@ def test_threads_that_put_the_same_blob_make_one(store: Store) -> None:
 
     def put() -> None:
         barrier.wait()
-        for number in range(20):
-            digests.append(store.blobs.put_bytes(b"%d" % number))
+        digests.extend(store.blobs.put_bytes(b"%d" % number) for number in range(20))
 
     threads = [threading.Thread(target=put) for _ in range(8)]
     for thread in threads:

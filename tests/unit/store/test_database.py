@@ -143,5 +143,3 @@ def test_opening_a_store_on_a_full_disk_is_store_full(small_disk: Path) -> None:
         Store.open(small_disk / "store", small_disk / "run")
     (small_disk / "filler").unlink()
     Store.open(small_disk / "store", small_disk / "run").close()
-
-

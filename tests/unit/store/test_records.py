@@ -1,6 +1,6 @@
 import pytest
-from support.layers import add_snapshot
 
+from support.layers import add_snapshot
 from tierce.errors import NotFound
 from tierce.store import Store
 
