@@ -1,11 +1,9 @@
-"""File systems as plain tars: `docker import` makes an image of one, `docker export` the reverse."""
+"""File systems as plain tars: `docker import` makes an image of one, `docker export` a tar."""
 
 from __future__ import annotations
 
-import time
-
-from tierce.archive.output import tar_sink
-from tierce.archive.source import archive_errors, stage_file
+from tierce.archive.output import Sink
+from tierce.archive.source import archive_errors, stage
 from tierce.archive.staging import Staging
 from tierce.layer.compression import open_decompressed
 from tierce.layer.index import build_index
@@ -28,3 +26,66 @@ if TYPE_CHECKING:
     from tierce.oci.reference import Reference
     from tierce.store import Store
     from tierce.store.images import Image
+
+
+def import_filesystem(
+    store: Store,
+    source: IO[bytes] | str | os.PathLike[str],
+    *,
+    created: str,
+    name: Reference | None = None,
+    config: ContainerConfig | None = None,
+    message: str = "",
+    platform: Platform | None = None,
+) -> Image:
+    """Make an image with one layer, the tar at `source` (a path or a stream; compressed or not).
+
+    `created` is an RFC 3339 time, `message` the comment in the history, the platform by default
+    this machine's. If anything is wrong with the tar the store is left as it was.
+    Raises ArchiveError, StoreError.
+    """
+    platform = Platform.host() if platform is None else platform
+    with store.leases.take("import image"), Staging(store) as staging:
+        blob, kind = stage(staging, source)
+        with archive_errors(), open_decompressed(staging.read(blob)) as tar:
+            index, diff_id, _ = build_index(tar)
+        size = staging.read(blob).size
+        staging.publish()
+        store.blobs.set_diff_id(blob, diff_id)
+        store.layers.put_index(diff_id, index)
+        raw_config = ImageConfig(
+            platform.architecture,
+            platform.os,
+            platform.variant,
+            created=created,
+            config=config or ContainerConfig(),
+            diff_ids=(diff_id,),
+            history=(History(created, comment=message),),
+            comment=message,
+        ).encode()
+        manifest = Manifest(
+            OCI_MANIFEST,
+            Descriptor(OCI_CONFIG, Digest.of(raw_config), len(raw_config)),
+            (Descriptor(compressed_layer(OCI_LAYER, kind), blob, size),),
+        )
+        files_size = sum(entry.size for entry in index)
+        image = store.images.put(manifest.encode(), raw_config, size=files_size)
+        if name is not None:
+            store.images.tag(name, image.manifest)
+        return image
+
+
+def export_filesystem(tree: Tree, sink: IO[bytes]) -> None:
+    """Write all of a file tree as a tar: every entry as it is seen in a container.
+
+    Equal trees give equal bytes. Raises ArchiveError when the sink fails, LayerError when a file
+    cannot be read.
+    """
+    output = Sink(sink)
+    write_layer(_items(tree), output.write, hash_files=False)
+    output.flush()
+
+
+def _items(tree: Tree) -> Iterator[Item]:
+    for entry in tree.walk():
+        yield entry, tree.content(entry) if entry.kind == "file" else None

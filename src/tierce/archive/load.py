@@ -10,7 +10,7 @@ from tierce.archive.found import FoundImage, FoundTarget
 from tierce.archive.layout import read_layout
 from tierce.archive.legacy import read_legacy
 from tierce.archive.names import INDEX, LAYOUT, MANIFEST, REPOSITORIES
-from tierce.archive.source import archive_errors, open_archive
+from tierce.archive.source import archive_errors, compression_of, open_archive
 from tierce.archive.staging import Staging, run_all
 from tierce.errors import ArchiveError, DigestMismatch, InvalidValue
 from tierce.layer.compression import open_decompressed
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from tierce.archive.staging import Progress, Task
     from tierce.oci.reference import Reference
     from tierce.store import Store
-
-_MAGICS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
 class Loaded(Value):
@@ -122,7 +120,8 @@ def _take_layers(
             layer for target in targets for image in target.images for layer in image.layers
         )
     )
-    kinds = [_compression(layer) for layer in layers]
+    # The content knows better than what is written about it.
+    kinds = [compression_of(layer.content) for layer in layers]
     expected = [
         layer.digest or (layer.diff_id if kind == "none" else None)
         for layer, kind in zip(layers, kinds)
@@ -134,12 +133,6 @@ def _take_layers(
         layer: Descriptor(compressed_layer(OCI_LAYER, kind), digest, layer.content.size)
         for layer, kind, digest in zip(layers, kinds, digests)
     }
-
-
-def _compression(layer: FoundLayer) -> str:
-    """How a layer is compressed: its content knows better than what is written about it."""
-    layer.content.seek(0)
-    return _MAGICS.get(head := layer.content.read(4) or b"", _MAGICS.get(head[:2], "none"))
 
 
 def _verify_diff_ids(

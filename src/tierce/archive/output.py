@@ -38,7 +38,7 @@ class TarOutput:
     """A tar with fixed times and owners: equal members give equal bytes."""
 
     def __init__(self, stream: IO[bytes]) -> None:
-        self._sink = _Sink(stream)
+        self._sink = Sink(stream)
         self._headers = HeaderEncoder()
 
     def directory(self, name: str) -> None:
@@ -71,7 +71,7 @@ class DirectoryOutput:
         partial = f"{path}.partial-{os.getpid()}"
         try:
             with open(partial, "wb", buffering=0) as file:
-                _copy(name, content, size, _Sink(file))
+                _copy(name, content, size, Sink(file))
             os.replace(partial, path)
         except OSError as error:
             raise unwritable(name, error) from error
@@ -83,7 +83,7 @@ class DirectoryOutput:
         """Nothing is left to be done."""
 
 
-class _Sink:
+class Sink:
     """Where bytes go: by the kernel alone where the stream is a file, else through it."""
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -132,7 +132,7 @@ class _Sink:
             self._stream.flush()
 
 
-def _copy(name: str, content: Content, size: int, sink: _Sink) -> None:
+def _copy(name: str, content: Content, size: int, sink: Sink) -> None:
     if isinstance(content, bytes):
         sink.write(content)
         done = len(content)

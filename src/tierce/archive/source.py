@@ -38,6 +38,7 @@ _SMALL = 1 << 18
 _SMALL_TOTAL = 1 << 28
 _LINKS_LIMIT = 40
 _ZEROS = bytes(1 << 20)
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _HEADERS = 1 << 13
 """Read at once where headers are expected: a few small members come with them."""
 
@@ -77,6 +78,29 @@ def open_archive(source: IO[bytes] | str | os.PathLike[str], staging: Staging) -
             yield stream_archive
 
 
+def stage(staging: Staging, source: IO[bytes] | str | os.PathLike[str]) -> tuple[Digest, str]:
+    """Take in a whole file or stream as it is; its digest, and how it is compressed.
+
+    Raises ArchiveError.
+    """
+    with ExitStack() as cleanup:
+        if isinstance(source, str | os.PathLike):
+            source = cleanup.enter_context(_open_file(os.fspath(source)))
+        extent = _file_on_disk(source)
+        if extent is None:
+            digest = staging.take_stream(source, "the archive")
+        else:
+            (digest,) = staging.take_in([(extent, None)])
+    return digest, compression_of(staging.read(digest))
+
+
+def compression_of(content: Extent) -> str:
+    """How content is compressed ("none", "gzip", "zstd"), by its first bytes."""
+    content.seek(0)
+    head = content.read(4) or b""
+    return "gzip" if head[:2] == b"\x1f\x8b" else "zstd" if head == _ZSTD_MAGIC else "none"
+
+
 def _open_file(path: str) -> IO[bytes]:
     try:
         return open(path, "rb", buffering=0)
@@ -86,6 +110,13 @@ def _open_file(path: str) -> IO[bytes]:
 
 def _plain_file(source: IO[bytes]) -> Extent | None:
     """The stream's file from its position on, if it is on disk and an uncompressed tar."""
+    extent = _file_on_disk(source)
+    if extent is None or os.pread(extent.descriptor, 5, extent.offset + 257) != b"ustar":
+        return None
+    return extent
+
+
+def _file_on_disk(source: IO[bytes]) -> Extent | None:
     try:
         descriptor = source.fileno()
         status = os.fstat(descriptor)
@@ -93,9 +124,6 @@ def _plain_file(source: IO[bytes]) -> Extent | None:
             return None
         start = source.tell()
     except (OSError, AttributeError, ValueError):
-        return None
-    head = os.pread(descriptor, 263, start)
-    if head[257:262] != b"ustar":
         return None
     return Extent(descriptor, start, status.st_size - start, "the archive")
 

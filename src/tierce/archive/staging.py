@@ -35,7 +35,7 @@ _SEND_AT_MOST = 1 << 24
 
 
 class Progress:
-    """How far one layer is: `current` of `total` bytes; `name` tells layers apart."""
+    """How far one layer is: `current` of `total` bytes; `name` is short, and tells layers apart."""
 
     __slots__ = ("current", "name", "total")
 
@@ -184,6 +184,7 @@ class _Copy:
         self.expected = expected
         self.writer = writer
         self._on_progress = on_progress
+        self._name = extent.name[:12] if expected is None else expected.short
         self._digest: Digest | None = None
 
     @property
@@ -201,7 +202,7 @@ class _Copy:
             if stop.is_set():
                 return
             if report is not None:
-                report(Progress(extent.name, done, extent.size))
+                report(Progress(self._name, done, extent.size))
         self._digest = Digest.from_hash(digester)
         if self.expected is not None and self._digest != self.expected:
             raise DigestMismatch(extent.name, expected=str(self.expected), actual=str(self._digest))
