@@ -23,7 +23,13 @@ SIZE_LIMIT = 1 << 20
 """Bytes of an ignore file."""
 
 _ROOT = 0
-"""State of the root of the context: no group has matched it."""
+_EXCLUDED = 1
+_FIRST_GROUP = 2
+"""The state of a path: whether it is excluded, and a bit for each group that matches it."""
+
+_LAST_COMPONENT = -1
+_ANY_DEPTH = -2
+"""What an expression is matched with, where that is not a path of a certain depth."""
 
 _magic = re.compile(r"[*?\[\\]")
 
@@ -44,8 +50,11 @@ class Ignore:
 
         That it is a directory makes no difference to the rules; `foo/` also matches a file.
         """
-        parent, _, _ = path.rpartition("/")
-        return self._match(path, self._state(parent))[0]
+        parent, _, name = path.rpartition("/")
+        state = self._states.get(parent)
+        if state is None:
+            state = self._state(parent)
+        return self._match(path, name, state) & _EXCLUDED != 0
 
     def may_hold_exceptions(self, directory: str) -> bool:
         """Whether something below an excluded directory may be brought back by a `!` pattern."""
@@ -56,63 +65,86 @@ class Ignore:
         """Which groups match the directory or one above it, as bits."""
         known = self._states.get(directory)
         if known is None:
-            parent, _, _ = directory.rpartition("/")
-            known = self._match(directory, self._state(parent))[1]
+            parent, _, name = directory.rpartition("/")
+            known = self._match(directory, name, self._state(parent))
             self._states[directory] = known
         return known
 
-    def _match(self, path: str, parent: int) -> tuple[bool, int]:
-        """(excluded, state) of a path whose parent has the given state.
+    def _match(self, path: str, name: str, parent: int) -> int:
+        """The state of a path whose parent has the given state.
 
         Groups are asked in turn, but only those that could change the answer so far; of the
         others it is not remembered whether they match. So does moby while it walks a directory.
         """
-        excluded, state, bit = False, 0, 1
+        excluded, state, bit = False, 0, _FIRST_GROUP
+        depth = path.count("/")
         for group in self._groups:
-            if parent & bit or (group.is_exception == excluded and group.matches(path)):
+            if parent & bit or (
+                group.is_exception == excluded and group.matches(path, name, depth)
+            ):
                 state |= bit
                 excluded = not group.is_exception
             bit <<= 1
-        return excluded, state
+        return state | _EXCLUDED if excluded else state
 
 
 class _Group:
-    """Patterns in a row that all exclude, or all bring back: the first that matches decides."""
+    """Patterns in a row that all exclude, or all bring back: the first that matches decides.
+
+    A context has many files and few patterns, and hardly any of them match. So patterns are
+    sorted by what they need to be asked about: the path, its last component, its depth.
+    """
 
     def __init__(self, *, is_exception: bool) -> None:
         self.is_exception = is_exception
         self._paths: set[str] = set()
         self._names: set[str] = set()
         self._suffixes: tuple[str, ...] = ()
-        self._expressions: list[str] = []
-        self._expression: re.Pattern[str] | None = None
+        self._expressions: dict[int, list[str]] = {}
+        self._compiled: dict[int, re.Pattern[str]] = {}
 
     def add(self, pattern: str) -> None:
         """Take a clean pattern. Raises InvalidValue when it is malformed."""
         rest = pattern.removeprefix("**/")
-        if not _magic.search(pattern):
-            self._paths.add(pattern)
-        elif rest != pattern and not _magic.search(rest):
-            # The most frequent of all, `**/node_modules`.
-            if "/" in rest:
+        is_anywhere = rest != pattern
+        if not _magic.search(rest):
+            if not is_anywhere:
+                self._paths.add(pattern)
+            elif "/" in rest:
                 self._paths.add(rest)
                 self._suffixes += (f"/{rest}",)
             else:
                 self._names.add(rest)
+            return
+        # A class such as [^a] may match a slash.
+        knows_depth = "**" not in rest and "[" not in rest
+        if is_anywhere and knows_depth and "/" not in rest:
+            self._expressions.setdefault(_LAST_COMPONENT, []).append(_expression(rest))
         else:
-            self._expressions.append(_expression(pattern))
+            depth = rest.count("/") if knows_depth and not is_anywhere else _ANY_DEPTH
+            self._expressions.setdefault(depth, []).append(_expression(pattern))
 
     def finish(self) -> None:
-        if self._expressions:
-            self._expression = re.compile("|".join(self._expressions))
+        for depth, expressions in self._expressions.items():
+            self._compiled[depth] = re.compile("|".join(expressions))
 
-    def matches(self, path: str) -> bool:
-        return (
-            path in self._paths
-            or (bool(self._names) and path[path.rfind("/") + 1 :] in self._names)
-            or (bool(self._suffixes) and path.endswith(self._suffixes))
-            or (self._expression is not None and self._expression.fullmatch(path) is not None)
-        )
+    def matches(self, path: str, name: str, depth: int) -> bool:
+        """`name` is the last component of the path, `depth` the number of its slashes."""
+        if path in self._paths or name in self._names:
+            return True
+        if self._suffixes and path.endswith(self._suffixes):
+            return True
+        compiled = self._compiled
+        if not compiled:
+            return False
+        expression = compiled.get(depth)
+        if expression is not None and expression.fullmatch(path):
+            return True
+        expression = compiled.get(_LAST_COMPONENT)
+        if expression is not None and expression.fullmatch(name):
+            return True
+        expression = compiled.get(_ANY_DEPTH)
+        return expression is not None and expression.fullmatch(path) is not None
 
 
 def compile_patterns(patterns: Sequence[str]) -> Ignore:
@@ -124,7 +156,7 @@ def compile_patterns(patterns: Sequence[str]) -> Ignore:
             continue
         exception = text.startswith("!")
         text = text[1:] if exception else text
-        if exception and not text:
+        if exception and not text.strip("/"):
             raise InvalidValue('illegal exclusion pattern: "!"', value=pattern)
         cleaned.append(("!" if exception else "") + _clean(text))
     return Ignore(cleaned)
@@ -264,7 +296,7 @@ def _class(pattern: str, start: int) -> tuple[str, int]:
     parts: list[str] = []
     while not (parts and pattern.startswith("]", position)):
         low, position = _class_character(pattern, position)
-        if pattern.startswith("-", position):
+        if pattern.startswith("-", position) and not pattern.startswith("-]", position):
             high, position = _class_character(pattern, position + 1)
             if high < low:
                 raise _malformed(pattern)
@@ -275,15 +307,11 @@ def _class(pattern: str, start: int) -> tuple[str, int]:
 
 
 def _class_character(pattern: str, position: int) -> tuple[str, int]:
-    character = pattern[position : position + 1]
-    if character == "\\":
-        position += 1
-        character = pattern[position : position + 1]
-    elif character in ("-", "]"):
-        raise _malformed(pattern)
-    if not character or position + 1 >= len(pattern):
-        raise _malformed(pattern)
-    return character, position + 1
+    """The character at a position of a class, and where the next one is."""
+    position += pattern.startswith("\\", position)
+    if position + 1 >= len(pattern):
+        raise _malformed(pattern)  # at least the closing bracket follows
+    return pattern[position], position + 1
 
 
 def _escaped(character: str) -> str:

@@ -55,15 +55,18 @@ def read_all(dockerfile: Dockerfile) -> list[From | Command]:
 def read_instruction(instruction: Instruction, dockerfile: Dockerfile) -> From | Command:
     """The typed form of one instruction. Raises DockerfileError with the place."""
     try:
-        reader = _READERS.get(instruction.name)
-        if reader is None:
-            near = did_you_mean(
-                instruction.keyword, [name.upper() for name in _READERS], ignore_case=True
-            )
-            raise InvalidValue(f"unknown instruction: {instruction.keyword}{near}")
-        return reader(instruction, dockerfile.escape)
+        return _reader(instruction)(instruction, dockerfile.escape)
     except InvalidValue as error:
         raise parse_error(dockerfile, instruction, error) from None
+
+
+def _reader(instruction: Instruction) -> Callable[[Instruction, str], From | Command]:
+    reader = _READERS.get(instruction.name)
+    if reader is None:
+        keyword = instruction.keyword
+        near = did_you_mean(keyword, [name.upper() for name in _READERS], ignore_case=True)
+        raise InvalidValue(f"unknown instruction: {keyword}{near}", value=keyword)
+    return reader
 
 
 def parse_error(
@@ -400,10 +403,18 @@ def _on_build(instruction: Instruction, escape: str) -> OnBuild:
         raise InvalidValue("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed")
     if keyword in ("MAINTAINER", "FROM"):
         raise InvalidValue(f"{keyword} isn't allowed as an ONBUILD trigger", value=keyword)
+    _read_trigger(instruction, escape)
     trigger = instruction.original.lstrip(SPACES)[len("ONBUILD") :].lstrip(SPACES)
     for heredoc in instruction.heredocs:
         trigger += f"\n{heredoc.content}{heredoc.name}"
     return OnBuild(instruction, trigger)
+
+
+def _read_trigger(instruction: Instruction, escape: str) -> None:
+    """Find mistakes in a trigger here, and not in every build on this image."""
+    keyword, flags, arguments = lexer.split_line(instruction.arguments, escape)
+    trigger = instruction.replace(keyword=keyword, flags=flags, arguments=arguments)
+    _reader(trigger)(trigger, escape)
 
 
 def _blank_separated(instruction: Instruction) -> list[str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 
-from tierce.dockerfile.gotext import quote
 from tierce.errors import InvalidValue
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
@@ -88,8 +87,7 @@ def _pieces(pattern: str) -> list[Piece]:
             escaped = pattern[position : position + 1]
             if escaped not in ("}", "/", "*", "?", "\\") or not escaped:
                 raise InvalidValue(
-                    f"invalid pattern ({pattern}) in substitution: invalid escape"
-                    f" {quote(character + escaped)}",
+                    f"invalid pattern ({pattern}) in substitution: invalid escape '\\{escaped}'",
                     value=pattern,
                 )
             pieces[-1].append(escaped)

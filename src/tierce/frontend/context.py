@@ -9,11 +9,12 @@ from tierce.graph.vertex import SourceRange, Vertex
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tierce.dockerfile.parser import Dockerfile, Instruction
     from tierce.frontend.options import Options
     from tierce.frontend.stages import Stage, Step
+    from tierce.graph.ops import Op
 
 ENVIRONMENT_LIMIT = 8 << 20
 """Characters of all variables of a stage; the kernel takes less for one process."""
@@ -47,7 +48,7 @@ class Context:
         self._command_rules = words.Rules(
             escape=escape, raw_quotes=True, keep_unset=True, limit=_NAME_LIMIT
         )
-        self._context = Vertex(LocalSource("context"), name="[internal] load build context")
+        self._vertices: dict[tuple[str, bool], Vertex] = {}
 
     def expand(self, text: str, stage: Stage) -> str:
         return words.expand(text, stage.environment, self._rules)
@@ -59,7 +60,23 @@ class Context:
         """The directory of the caller, of which the path is going to be used."""
         self.uses_context = True
         self.context_paths[path] = None
-        return self._context
+        return self.vertex(LocalSource("context"), name="[internal] load build context")
+
+    def vertex(
+        self,
+        operation: Op,
+        inputs: Sequence[Vertex] = (),
+        *,
+        name: str = "",
+        place: Instruction | None = None,
+        ignore_cache: bool = False,
+    ) -> Vertex:
+        """The vertex of an operation; of equal ones the first in the file, with its name."""
+        source = None
+        if place is not None:
+            source = SourceRange(self.dockerfile.file, place.first_line, place.last_line)
+        made = Vertex(operation, inputs, name=name, source=source, ignore_cache=ignore_cache)
+        return self._vertices.setdefault((made.digest, ignore_cache), made)
 
     def set_variable(self, stage: Stage, name: str, value: str) -> None:
         """Set a variable for the steps to come; it goes to the end, as in BuildKit."""
@@ -68,9 +85,6 @@ class Context:
         if stage.environment_size > ENVIRONMENT_LIMIT:
             raise InvalidValue(f"the variables hold more than {ENVIRONMENT_LIMIT >> 20} MiB")
         stage.environment[name] = value
-
-    def place(self, instruction: Instruction) -> SourceRange:
-        return SourceRange(self.dockerfile.file, instruction.first_line, instruction.last_line)
 
     def ignores_cache(self, stage: Stage) -> bool:
         return self.options.no_cache or stage.name in self.options.no_cache_stages

@@ -5,7 +5,6 @@ from __future__ import annotations
 from tierce.errors import InvalidValue
 from tierce.frontend.paths import absolute, destination, is_git, is_url
 from tierce.graph.ops import Copy as CopyOp
-from tierce.graph.vertex import Vertex
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from tierce.frontend.context import Context
     from tierce.frontend.image import ImageDraft
     from tierce.frontend.stages import Stage, Step
+    from tierce.graph.vertex import Vertex
 
 _MODE_LIMIT = 0o7777
 
@@ -27,21 +27,19 @@ def lower_copy(
     target = context.expand(command.destination, stage)
     owner = context.expand(command.owner, stage)
     mode = context.expand(command.mode, stage)
-    if mode:
-        _check_mode(mode)
     paths = tuple([absolute(source) for source in sources])
     operation = CopyOp(
         sources=paths,
         destination=destination(target, stage.directory),
         owner=owner,
-        mode=mode,
+        mode=_octal(mode),
         unpack=command.is_add if command.unpack is None else command.unpack,
     )
-    stage.vertex = Vertex(
+    stage.vertex = context.vertex(
         operation,
         [base, _source(context, stage, step, command, paths)],
         name=context.step_name(stage, step),
-        source=context.place(step.place),
+        place=step.place,
         ignore_cache=context.ignores_cache(stage),
     )
     flags = (f" --chown={owner}" if owner else "") + (f" --chmod={mode}" if mode else "")
@@ -66,13 +64,15 @@ def _source(
     return source.vertex
 
 
-def _check_mode(text: str) -> None:
+def _octal(text: str) -> str:
+    """The mode in one spelling, as "0644" and "644" are the same; empty when there is none."""
     octal = not text.strip("01234567") and len(text) <= 11
-    if not octal or int(text, 8) > _MODE_LIMIT:
+    if not octal or int(text or "0", 8) > _MODE_LIMIT:
         raise InvalidValue(
             f"invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777",
             value=text,
         )
+    return f"{int(text, 8):o}" if text else ""
 
 
 def _refuse_unsupported(keyword: str, command: Copy, sources: list[str]) -> None:

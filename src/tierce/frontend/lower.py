@@ -20,7 +20,6 @@ from tierce.frontend.paths import absolute, working_directory
 from tierce.frontend.run import lower_run
 from tierce.frontend.stages import External, Stage, StageGraph, Step
 from tierce.graph.ops import ImageSource, MakeDirectory, Scratch
-from tierce.graph.vertex import SourceRange, Vertex
 from tierce.oci.platform import Platform
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from tierce.dockerfile.instructions import Command
     from tierce.dockerfile.parser import Dockerfile
     from tierce.frontend.options import ImageRequest, Resolver
+    from tierce.graph.vertex import Vertex
     from tierce.oci.config import ImageConfig
 
 
@@ -64,6 +64,7 @@ class _Lowering:
 
     def lower(self, resolver: Resolver) -> Plan:
         target = self._graph.target(self._options.target)
+        self._graph.connect()
         stages = self._resolve(target, resolver)
         for stage in stages:
             self._lower_stage(stage)
@@ -109,9 +110,7 @@ class _Lowering:
             if not any(new_sources):
                 break
         for external in externals:
-            found = external.resolved
-            shown = f"FROM {found.reference}" if found is not None else ""
-            external.vertex = self._image_vertex(external, shown)
+            external.vertex = self._image_vertex(external)
         return stages
 
     def _find_images(self, users: list[Stage | External], resolver: Resolver) -> None:
@@ -158,24 +157,27 @@ class _Lowering:
             if isinstance(command, From):
                 raise self._graph.error(place, "FROM isn't allowed as an ONBUILD trigger")
             step = Step(command, is_trigger=True)
-            self._graph.connect_trigger(step)
+            self._graph.connect_step(step)
             steps.append(step)
         stage.steps[:0] = steps
         return any(step.sources for step in steps)
 
-    def _image_vertex(
-        self, user: Stage | External, name: str, source: SourceRange | None = None
-    ) -> Vertex:
+    def _image_vertex(self, user: Stage | External) -> Vertex:
+        """The file system of an image, or of a stage's base. An image may have no layers."""
         resolved = user.resolved
         if resolved is None or not resolved.config.diff_ids:
-            return Vertex(Scratch())
+            return self._context.vertex(Scratch())
         operation = ImageSource(
             reference=resolved.reference,
             manifest=resolved.manifest,
             platform=self._platform_of(user, resolved),
             diff_ids=resolved.config.diff_ids,
         )
-        return Vertex(operation, name=name, source=source)
+        if isinstance(user, Stage):
+            name = self._context.base_name(user, resolved.reference)
+        else:
+            name = f"FROM {resolved.reference}"
+        return self._context.vertex(operation, name=name, place=user.place)
 
     def _platform_of(self, user: Stage | External, resolved: ResolvedImage) -> Platform:
         """What was asked for; or what the image is for, when nobody asked for anything."""
@@ -217,12 +219,11 @@ class _Lowering:
             image = ImageDraft(stage.resolved.config)
             image.on_build = []  # they are steps of this stage now
             stage.platform = self._platform_of(stage, stage.resolved)
-            shown = self._context.base_name(stage, stage.resolved.reference)
-            stage.vertex = self._image_vertex(stage, shown, self._context.place(stage.place))
+            stage.vertex = self._image_vertex(stage)
         else:
             image = ImageDraft.empty(self._target)
             stage.platform = self._target
-            stage.vertex = Vertex(Scratch())
+            stage.vertex = self._image_vertex(stage)
         image.ensure_path()
         try:
             for name, value in image.environment:
@@ -255,11 +256,11 @@ class _Lowering:
         image.working_dir = stage.directory = directory
         layer = None
         if directory != "/":
-            layer = stage.vertex = Vertex(
+            layer = stage.vertex = self._context.vertex(
                 MakeDirectory(absolute(directory), owner=image.user),
                 [base],
                 name=self._context.step_name(stage, step),
-                source=self._context.place(step.place),
+                place=step.place,
             )
         image.add_history(f"WORKDIR {directory}", self._context.created, layer)
 

@@ -20,9 +20,12 @@ def absolute(path: str, directory: str = "/") -> str:
 
 def working_directory(current: str, path: str) -> str:
     """What WORKDIR makes of a path: BuildKit leaves an absolute one as it is written."""
+    current = current or "/"
     if path.startswith("/"):
         return path
-    return absolute(path, current or "/")
+    if not path:
+        return current if current.startswith("/") else absolute(current)
+    return absolute(path, current)
 
 
 def destination(path: str, directory: str) -> str:

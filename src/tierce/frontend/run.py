@@ -8,7 +8,6 @@ from tierce.dockerfile.mounts import MountSpec, parse_mount
 from tierce.errors import InvalidValue
 from tierce.frontend.paths import absolute
 from tierce.graph.ops import Bind, CacheMount, Exec
-from tierce.graph.vertex import Vertex
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from tierce.frontend.image import ImageDraft
     from tierce.frontend.stages import External, Stage, Step
     from tierce.graph.ops import Mount
+    from tierce.graph.vertex import Vertex
 
 _DEFAULT_MODE = 0o755
 
@@ -48,11 +48,11 @@ def lower_run(
         hosts=options.add_hosts,
         proxy=context.proxies,
     )
-    stage.vertex = Vertex(
+    stage.vertex = context.vertex(
         operation,
         inputs,
         name=context.step_name(stage, step, summary, is_command=True),
-        source=context.place(step.place),
+        place=step.place,
         ignore_cache=context.ignores_cache(stage),
     )
     created_by = f"RUN {_history_text(stage, words)} # buildkit"

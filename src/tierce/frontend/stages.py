@@ -111,7 +111,7 @@ class Stage:
 
 
 class StageGraph:
-    """All stages of a Dockerfile, joined.
+    """All stages of a Dockerfile; `connect` joins them.
 
     Raises DockerfileError where a stage names what cannot be.
     """
@@ -128,10 +128,13 @@ class StageGraph:
         self._externals: dict[str, External] = {}
         self._rules = words.Rules(escape=dockerfile.escape)
         self._add_stages(instructions, arguments)
+
+    def connect(self) -> None:
+        """Find the sources of all steps, of stages that nobody needs too. Raises DockerfileError."""
         extras = 0
         for stage in self.stages:
             for step in stage.steps:
-                extras += self._connect(step)
+                extras += self.connect_step(step)
         self._check_circles()
         # BuildKit counts sources that are no stages as further stages here, so that a lone
         # stage has a name in the steps as soon as a RUN has a mount.
@@ -195,7 +198,7 @@ class StageGraph:
                 f"failed to parse stage name {quote(name)}: {error.message}", hint=error.hint
             ) from None
 
-    def _connect(self, step: Step) -> int:
+    def connect_step(self, step: Step) -> int:
         """Find the sources of a step; how many of them are no stages."""
         command = step.command
         try:
@@ -213,10 +216,6 @@ class StageGraph:
         except InvalidValue as error:
             raise self.error(command.source, error.message, hint=error.hint) from None
         return 0
-
-    def connect_trigger(self, step: Step) -> None:
-        """Find the sources of a step that an ONBUILD brought."""
-        self._connect(step)
 
     def _copy_source(self, command: Copy) -> Stage | External:
         name = command.copy_from
