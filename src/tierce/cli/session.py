@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import TextIO
 
+    from tierce.errors import TierceError
     from tierce.store import Store
 
 
@@ -55,6 +56,12 @@ class Session:
         self.stdout.flush()
         self.stderr.write(text + "\n")
         self.stderr.flush()
+
+    def report(self, error: TierceError) -> None:
+        """Show an error that does not end the command."""
+        self.warn(f"tierce: {error.message}")
+        if error.hint:
+            self.warn(f"hint: {error.hint}")
 
     def close(self) -> None:
         """Close the store. May be called twice."""

@@ -64,6 +64,14 @@ def rfc3339(moment: float) -> str:
     return text[:-5] + "Z" if text.endswith("+0000") else f"{text[:-2]}:{text[-2:]}"
 
 
+def rfc3339_nano(moment: float) -> str:
+    """As `rfc3339`, with a fraction of as many figures as are known."""
+    whole, nanoseconds = divmod(round(moment * 1e9), 1_000_000_000)
+    text = rfc3339(whole)
+    fraction = f".{nanoseconds:09}".rstrip("0").rstrip(".")
+    return f"{text[:19]}{fraction}{text[19:]}"
+
+
 def _scaled(size: float, base: int, units: tuple[str, ...], digits: int) -> str:
     unit = 0
     while size >= base and unit < len(units) - 1:
