@@ -13,7 +13,7 @@ from tierce.layer.apply import apply_layer
 from tierce.linux.mounts import MountSpec
 from tierce.runtime.bundle import BindMount, ProcessSpec
 from tierce.runtime.probe import choose_runtime
-from tierce.runtime.step import StepRunner
+from tierce.runtime.steps import StepRunner
 from tierce.worker.files import gather, tree_of
 from tierce.worker.logs import StepLog
 from tierce.worker.results import FileSystem, Result
