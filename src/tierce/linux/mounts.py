@@ -177,7 +177,13 @@ def mount_spec(spec: MountSpec, target: str = "") -> None:
     target = target or spec.target
     flags, propagation, data = parse_options(spec.options)
     if spec.type == "overlay" and len(os.fsencode(",".join(data))) >= _PAGE_SIZE:
-        mount_overlay(target, data, flags)
+        try:
+            mount_overlay(target, data, flags)
+        except OSError as error:
+            # Before Linux 6.5 there was no `lowerdir+`, before 5.2 no fsopen(2).
+            if error.errno not in {errno.EINVAL, errno.ENOSYS}:
+                raise
+            mount_overlay_by_descriptor(target, data, flags)
     elif spec.type == "bind" or flags & MS_BIND:
         mount(spec.source, target, None, MS_BIND | (flags & MS_REC))
         restrictions = flags & ~(MS_BIND | MS_REC)
@@ -216,6 +222,24 @@ def mount_overlay(target: str, options: Sequence[str], flags: int = 0) -> None:
         move_mount(tree, "", AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH)
     finally:
         os.close(tree)
+
+
+def mount_overlay_by_descriptor(target: str, options: Sequence[str], flags: int = 0) -> None:
+    """Mounts an overlay with one page of options, its layers named by a descriptor's short path.
+
+    127 layers fit when they share a directory in which their names are short.
+    """
+    lower = next(option for option in options if option.startswith("lowerdir="))
+    layers = lower.removeprefix("lowerdir=").split(":")
+    common = os.path.commonpath(layers)
+    descriptor = os.open(common, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        names = [layer.removeprefix(common).lstrip("/") for layer in layers]
+        short = ":".join(f"/proc/self/fd/{descriptor}/{name}" for name in names)
+        others = [option for option in options if option is not lower]
+        mount("overlay", target, "overlay", flags, ",".join([f"lowerdir={short}", *others]))
+    finally:
+        os.close(descriptor)
 
 
 def parse_options(options: Sequence[str]) -> tuple[int, list[int], list[str]]:

@@ -86,6 +86,31 @@ def test_overlay_with_127_long_layer_paths_mounts(tmp_path: Path) -> None:
     in_private_namespace(work)
 
 
+@pytest.mark.parametrize("lacking", ["fsconfig_set_string", "fsopen"])
+def test_overlay_with_127_layers_mounts_on_old_kernels(
+    tmp_path: Path, lacking: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        code = errno.ENOSYS if lacking == "fsopen" else errno.EINVAL
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(mounts, lacking, refuse)
+    layers = [tmp_path / f"{number}/fs" for number in range(127)]
+    for number, layer in enumerate(layers):
+        layer.mkdir(parents=True)
+        (layer / str(number)).touch()
+    target = tmp_path / "target"
+    target.mkdir()
+    options = (f"lowerdir={':'.join(str(layer) for layer in layers)}",)
+    assert len(options[0]) > 4096
+
+    def work() -> None:
+        mounts.mount_spec(mounts.MountSpec("overlay", "overlay", "", options), str(target))
+        assert len(os.listdir(target)) == 127
+
+    in_private_namespace(work)
+
+
 def test_options_longer_than_a_page_are_refused_not_cut(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="longer than a page") as raised:
         mounts.mount("none", str(tmp_path), "overlay", 0, "x" * 4096)
