@@ -1,4 +1,7 @@
-"""Compressed layers: gzip by ISA-L, zstd, told apart by their first bytes."""
+"""Compressed layers: gzip by ISA-L, zstd, told apart by their first bytes.
+
+bzip2 and xz are read as well: no registry takes such layers, but ADD, `load` and `import` do.
+"""
 
 from __future__ import annotations
 
@@ -15,28 +18,38 @@ if TYPE_CHECKING:
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+BZIP2_MAGIC = b"BZh"
+XZ_MAGIC = b"\xfd7zXZ\0"
 _GZIP_LEVEL = 2  # of ISA-L: the highest that gives the same bytes on every processor
 _ZSTD_LEVEL = 3
 _CHUNK = 1 << 20
 
 
 def open_decompressed(source: BinaryIO | str | os.PathLike[str]) -> BinaryIO:
-    """The content of a stream or a file, decompressed if it is gzip or zstd.
+    """The content of a stream or a file, decompressed if it is gzip, zstd, bzip2 or xz.
 
     The first bytes tell. Reading raises CorruptLayer for a broken stream. How much comes out is
     for the caller to bound. Closing the result closes a file that was opened here.
     """
     raw = source if hasattr(source, "read") else open(source, "rb")  # noqa: SIM115
     buffered = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw, _CHUNK)  # type: ignore[arg-type,type-var]
-    magic = buffered.peek(4)[:4]
+    magic = buffered.peek(6)[:6]
     if magic.startswith(GZIP_MAGIC):
         from isal import igzip  # only where something is compressed
 
         return _Checked(igzip.GzipFile(fileobj=buffered, mode="rb"), buffered).buffered()
-    if magic == ZSTD_MAGIC:
+    if magic.startswith(ZSTD_MAGIC):
         from backports import zstd
 
         return _Checked(zstd.ZstdFile(buffered, "rb"), buffered).buffered()
+    if magic.startswith(BZIP2_MAGIC):
+        import bz2  # as above
+
+        return _Checked(bz2.BZ2File(buffered), buffered).buffered()
+    if magic.startswith(XZ_MAGIC):
+        import lzma  # as above
+
+        return _Checked(lzma.LZMAFile(buffered), buffered).buffered()
     return buffered
 
 
@@ -96,7 +109,7 @@ class _Checked(io.RawIOBase):
         except (OSError, EOFError, ValueError) as error:
             raise CorruptLayer(f"decompress layer: {error}") from error
         except Exception as error:
-            if type(error).__name__ in {"ZstdError", "IsalError", "error"}:
+            if type(error).__name__ in {"ZstdError", "IsalError", "LZMAError", "error"}:
                 raise CorruptLayer(f"decompress layer: {error}") from error
             raise
         buffer[: len(data)] = data
