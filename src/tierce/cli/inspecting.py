@@ -39,6 +39,15 @@ def inspect_all(
     return 1 if errors else 0
 
 
+def show_document(session: Session, document: Struct, form: str) -> None:
+    """Print one document as JSON on a line ("json") or by a template. Raises FormatError."""
+    if form == "json":
+        session.print(encode(document))
+    else:
+        template: Template = load_module("tierce.cli.format.template").Template(form)
+        session.print(by_template(template, document))
+
+
 def by_template(template: Template, value: Struct) -> str:
     """The value by a template, which may use the names in Go or, as docker falls back to, in JSON.
 

@@ -189,13 +189,14 @@ class Images:
 
         `filters` are `label=…`, `label!=…` and `until=…`. Raises UsageError.
         """
-        checks = self._checks(parse_filters(filters, PRUNE_FILTERS))
-        removed = prune_images(
-            self._store,
-            unnamed_only=not all,
-            accept=lambda image: all_pass(checks, listed_image(image, ())),
-        )
+        accept = self.acceptable(filters)
+        removed = prune_images(self._store, unnamed_only=not all, accept=accept)
         return Pruned(tuple(removed), self._store.collect().size)
+
+    def acceptable(self, filters: Sequence[str]) -> Callable[[Image], bool]:
+        """Says of an image whether the filters of a prune let it go. Raises UsageError."""
+        checks = self._checks(parse_filters(filters, PRUNE_FILTERS))
+        return lambda image: all_pass(checks, listed_image(image, ()))
 
     def _checks(self, filters: Mapping[str, Sequence[str]]) -> Sequence[Check]:
         """What an image must pass; those that must read its config come last."""

@@ -1,0 +1,77 @@
+"""The store as a whole: what takes how much space, what may go, whether it is sound."""
+
+from __future__ import annotations
+
+from tierce.client.filters import moment, parse_filters
+from tierce.client.images import PRUNE_FILTERS, Images
+from tierce.store.check import check
+from tierce.store.prune import prune_cache_mounts, prune_contexts, prune_images, prune_records
+from tierce.store.usage import disk_usage_of, image_usage, record_usage
+from tierce.values import Value
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tierce.store import Store
+    from tierce.store.cache_mounts import CacheMount
+    from tierce.store.check import Report
+    from tierce.store.image_removal import Removed
+    from tierce.store.records import Record
+    from tierce.store.usage import ImageUsage, RecordUsage, Usage
+
+
+class SystemPruned(Value):
+    """What a prune removed, and the bytes on disk that it freed."""
+
+    images: tuple[Removed, ...]
+    records: tuple[Record, ...]
+    cache_mounts: tuple[CacheMount, ...]
+    size: int
+
+
+class System:
+    """One store, as a whole."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def usage(self) -> Usage:
+        """Where the bytes of the store are. Walks all of it. Raises StoreError."""
+        return disk_usage_of(self._store)
+
+    def image_usage(self) -> Sequence[ImageUsage]:
+        """Every image with what it shares with others."""
+        return image_usage(self._store)
+
+    def record_usage(self) -> Sequence[RecordUsage]:
+        """Every record of the build cache with its size."""
+        return record_usage(self._store)
+
+    def prune(self, filters: Sequence[str] = (), *, all: bool = False) -> SystemPruned:
+        """Remove images without names and build cache that no image has; with `all` every image
+        that no container uses, and all build cache. What a build works on stays.
+
+        `filters` are `label=…` and `label!=…` for images, `until=…` for all. Raises UsageError.
+        """
+        wanted = parse_filters(filters, PRUNE_FILTERS)
+        until = min((moment(text) for text in wanted.get("until", ())), default=float("inf"))
+        images = Images(self._store)
+        # Cache has no labels: who filters by them means images.
+        labelled = bool(wanted.get("label") or wanted.get("label!"))
+        removed = prune_images(self._store, unnamed_only=not all, accept=images.acceptable(filters))
+        records: Sequence[Record] = ()
+        mounts: Sequence[CacheMount] = ()
+        if not labelled:
+            records = prune_records(
+                self._store, with_images=all, accept=lambda record: record.last_used < until
+            )
+            mounts = prune_cache_mounts(self._store, accept=lambda mount: mount.last_used < until)
+            if all:
+                prune_contexts(self._store, max_bytes=0)
+        size = self._store.collect().size
+        return SystemPruned(tuple(removed), tuple(records), tuple(mounts), size)
+
+    def check(self, *, repair: bool = True) -> Report:
+        """Look whether everything is what it should be. Raises StoreError."""
+        return check(self._store, repair=repair)
