@@ -16,7 +16,8 @@ from tierce.layer.entry import Entry, keeps_xattr
 from tierce.layer.host import is_overlay_whiteout
 from tierce.layer.limits import DEFAULT_LIMITS, Limits
 from tierce.layer.parents import Parent, Parents
-from tierce.layer.reader import Stream, TarReader
+from tierce.layer.pipeline import Stream
+from tierce.layer.reader import TarReader
 from tierce.layer.whiteouts import OverlayMarks, Removal, Whiteouts, mark_opaque
 from tierce.values import Value
 

@@ -11,6 +11,8 @@ class Limits(Value):
     """PATH_MAX; of a path and of a link's target."""
     header_bytes: int = 1 << 20
     """All headers of one entry: long names, extended attributes, the map of a sparse file."""
+    index_bytes: int = 256 << 20
+    """Names, link targets and attributes of all entries, for those who keep them all."""
 
 
 DEFAULT_LIMITS = Limits()

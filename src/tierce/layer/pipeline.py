@@ -7,6 +7,7 @@ one thread while others hash and write the megabyte before.
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+from typing import Protocol
 
 from tierce.oci.digest import Digest, new_hash
 
@@ -14,6 +15,12 @@ BUFFER = 1 << 20
 _DEPTH = 8
 
 Sink = Callable[[memoryview], object]
+
+
+class Stream(Protocol):
+    """What can be read; `read` may return less than asked for, and b"" only at the end."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 class HashingPipeline:
@@ -118,3 +125,54 @@ class HashingPipeline:
                 except BaseException as error:  # noqa: BLE001 - raised again in the producer
                     self._error = error
             self._free.put(buffer)
+
+
+class HashingReader:
+    """Reads a stream and hashes what is read, in another thread.
+
+    Use it as a context manager: its thread ends with it.
+    """
+
+    def __init__(self, stream: Stream, algorithm: str = "sha256") -> None:
+        self._stream = stream
+        self._hash = new_hash(algorithm)
+        self._pending: SimpleQueue[bytes | None] = SimpleQueue()
+        self._room = threading.Semaphore(_DEPTH)
+        self._thread: threading.Thread | None = None
+        self.size = 0
+        """Bytes read so far."""
+
+    def read(self, size: int, /) -> bytes:
+        data = self._stream.read(size)
+        self.size += len(data)
+        if self._thread is None and self.size < BUFFER:
+            self._hash.update(data)
+        elif data:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._hash_all, daemon=True)
+                self._thread.start()
+            self._room.acquire()
+            self._pending.put(data)
+        return data
+
+    def digest(self) -> Digest:
+        """The digest of all that was read."""
+        self._join()
+        return Digest.from_hash(self._hash)
+
+    def __enter__(self) -> "HashingReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._join()
+
+    def _join(self) -> None:
+        if self._thread is not None:
+            self._pending.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def _hash_all(self) -> None:
+        while (data := self._pending.get()) is not None:
+            self._hash.update(data)
+            self._room.release()

@@ -6,7 +6,7 @@ Not `tarfile`: that one is lenient where a layer must be refused, knows no limit
 
 import io
 from collections.abc import Iterator
-from typing import Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, cast
 
 from tierce.errors import CorruptLayer, UnsafeLayer
 from tierce.layer import pax
@@ -20,15 +20,10 @@ from tierce.layer.decoder import (
 from tierce.layer.entry import Entry, decode_path
 from tierce.layer.header import BLOCK
 from tierce.layer.limits import DEFAULT_LIMITS, Limits
+from tierce.layer.pipeline import Stream
 
 _CHUNK = 1 << 20
 _ZERO_BLOCK = bytes(BLOCK)
-
-
-class Stream(Protocol):
-    """What can be read; `read` may return less than asked for, and b"" only at the end."""
-
-    def read(self, size: int, /) -> bytes: ...
 
 
 def read_layer(
