@@ -88,7 +88,8 @@ class Images:
     def list(
         self, filters: Sequence[str] = (), *, pattern: str = "", all: bool = False
     ) -> Sequence[ListedImage]:
-        """The images, newest first; those between the steps of a build only with `all`.
+        """The images, newest first. Only with `all`: those between the steps of a build, and of
+        an image for several platforms those that do not suit this machine best.
 
         `filters` are as on the command line: `dangling=true`, `label=name=value`, `label!=name`,
         `before=IMAGE`, `since=IMAGE`, `reference=PATTERN`, `until=24h`; those of one name are
@@ -98,9 +99,13 @@ class Images:
         wanted = parse_filters(filters, LIST_FILTERS)
         patterns = [*wanted.pop("reference", []), *([pattern] if pattern else [])]
         checks = self._checks(wanted)
+        images = self._store.images.list()
         names = self._store.images.all_names()
+        variants = set() if all else self._variants(names)
         found = []
-        for image in self._store.images.list():
+        for image in images:
+            if image.config in variants:
+                continue
             listed = listed_image(image, names.get(image.config, ()))
             if patterns:
                 listed = matching(listed, [NamePattern(text) for text in patterns])
@@ -197,6 +202,18 @@ class Images:
         """Says of an image whether the filters of a prune let it go. Raises UsageError."""
         checks = self._checks(parse_filters(filters, PRUNE_FILTERS))
         return lambda image: all_pass(checks, listed_image(image, ()))
+
+    def _variants(self, names: Mapping[Digest, Sequence[Reference]]) -> set[Digest]:
+        """Images that share every name, an index's, with one that suits this machine better."""
+        owners: dict[Reference, list[Digest]] = {}
+        for config, known in names.items():
+            for name in known:
+                owners.setdefault(name, []).append(config)
+        chosen: set[Digest] = set()
+        for name, configs in owners.items():
+            image = self._store.images.find(str(name)) if len(configs) > 1 else None
+            chosen.update(configs if image is None else [image.config])
+        return names.keys() - chosen
 
     def _checks(self, filters: Mapping[str, Sequence[str]]) -> Sequence[Check]:
         """What an image must pass; those that must read its config come last."""
