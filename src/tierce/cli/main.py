@@ -71,14 +71,15 @@ def entry() -> NoReturn:
     _prepare_streams()
     _signal.signal(_signal.SIGINT, _interrupted())
     _signal.signal(_signal.SIGTERM, _terminated)
-    status = main()
+    status = main(ends_process=True)
     os._exit(status)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, ends_process: bool = False) -> int:
     """Run the command line, without the program's name; return the exit status.
 
-    Errors are shown on standard error; no exception leaves.
+    Errors are shown on standard error; no exception leaves. With `ends_process` the store is
+    left to the end of the process instead of being closed.
     """
     words = sys.argv[1:] if argv is None else argv
     command = ROOT
@@ -98,14 +99,30 @@ def main(argv: Sequence[str] | None = None) -> int:
             else:
                 module = table.load(found.path)
                 command = module.COMMAND
-                status = run(module, found.rest, options)
+                session = new_session(options)
+                try:
+                    status = run(module, found.rest, options, session)
+                finally:
+                    if not ends_process:
+                        session.close()
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - the one place that answers for all of them
         return failed(error, command, debug=debug)
     return status
 
 
-def run(module: ModuleType, words: Sequence[str], options: Parsed) -> int:
+def new_session(options: Parsed) -> Session:
+    return Session(
+        stdin=sys.stdin,
+        stdout=sys.stdout,
+        stderr=sys.stderr,
+        environ=os.environ,
+        root=options.text("root"),
+        debug=options.flag("debug"),
+    )
+
+
+def run(module: ModuleType, words: Sequence[str], options: Parsed, session: Session) -> int:
     """Call a command with the words that follow its name; `options` are the global ones."""
     if options.given("host"):
         raise UsageError("there is no daemon to connect to: --host is not supported")
@@ -119,19 +136,8 @@ def run(module: ModuleType, words: Sequence[str], options: Parsed) -> int:
     check_arguments(command, parsed.arguments)
     if options.given("config"):
         os.environ["DOCKER_CONFIG"] = options.text("config")
-    session = Session(
-        stdin=sys.stdin,
-        stdout=sys.stdout,
-        stderr=sys.stderr,
-        environ=os.environ,
-        root=options.text("root"),
-        debug=options.flag("debug"),
-    )
-    try:
-        status: int = module.run(parsed, session)
-        return status
-    finally:
-        session.close()
+    status: int = module.run(parsed, session)
+    return status
 
 
 def show_help(options: Parsed) -> int:
