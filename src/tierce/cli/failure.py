@@ -39,7 +39,7 @@ def show(error: BaseException, command: Command, stream: TextIO, *, debug: bool)
             stream.write(f"See '{f'tierce {command.name}'.rstrip()} --help'.\n")
     elif isinstance(error, OSError) and error.errno is not None:
         # Such as a full disk under standard output. The program is sound; no report is of use.
-        place = f" {os.fsdecode(error.filename)}" if error.filename else ""
+        place = f": {os.fsdecode(error.filename)}" if error.filename else ""
         stream.write(f"tierce: system call failed{place}: {error.strerror}\n")
     else:
         stream.write(f"tierce: internal error: {_one_line(error)}\n")

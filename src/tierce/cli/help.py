@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 DEFAULT_WIDTH = 80
 NARROWEST_COLUMN = 24
+NARROWEST_NAMES = 11
 SLOP = 5
 
 
@@ -47,7 +48,7 @@ def root_help(flags: Sequence[Flag], width: int = 0) -> str:
     top = table.top_level()
     common = {name: top[name] for name in table.COMMON}
     others = {name: top[name] for name in sorted(top.keys() - common.keys() - table.GROUPS.keys())}
-    padding = max(map(len, top)) + 1
+    padding = max(NARROWEST_NAMES, *map(len, top))
     return "\n\n".join(
         [
             "Usage:  tierce [OPTIONS] COMMAND",
@@ -127,5 +128,5 @@ def _right(flag: Flag) -> str:
 
 
 def _columns(rows: dict[str, str], padding: int = 0) -> str:
-    padding = padding or max(map(len, rows)) + 1
+    padding = padding or max(NARROWEST_NAMES, *map(len, rows))
     return "\n".join(f"  {name:<{padding}} {short}" for name, short in rows.items())

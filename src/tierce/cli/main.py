@@ -125,7 +125,7 @@ def new_session(options: Parsed) -> Session:
 def run(module: ModuleType, words: Sequence[str], options: Parsed, session: Session) -> int:
     """Call a command with the words that follow its name; `options` are the global ones."""
     if options.given("host"):
-        raise UsageError("there is no daemon to connect to: --host is not supported")
+        raise UsageError("there is no daemon: --host is not supported")
     if options.text("context") not in {"", "default"}:
         raise UsageError(f"no such context: {options.text('context')}")
     command: Command = module.COMMAND
