@@ -10,7 +10,7 @@ from tierce.errors import ArchiveError
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, BinaryIO
 
     from tierce.oci.digest import Digest
 
@@ -65,6 +65,11 @@ class Extent(io.RawIOBase):
             raise ArchiveError(f"read archive: {self.name} is cut short")
         self._at += got
         return got
+
+    def buffered(self) -> BinaryIO:
+        """The extent as a buffered file, from its start."""
+        self._at = 0
+        return io.BufferedReader(self, CHUNK)
 
     def chunks(self) -> Iterator[memoryview]:
         """All bytes from the start; each piece is valid until the next is asked for."""

@@ -47,7 +47,7 @@ def import_filesystem(
     platform = Platform.host() if platform is None else platform
     with store.leases.take("import image"), Staging(store) as staging:
         blob, kind = stage(staging, source)
-        with archive_errors(), open_decompressed(staging.read(blob)) as tar:
+        with archive_errors(), open_decompressed(staging.read(blob).buffered()) as tar:
             index, diff_id, _ = build_index(tar)
         size = staging.read(blob).size
         staging.publish()

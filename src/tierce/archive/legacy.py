@@ -94,8 +94,7 @@ class _LegacyReader:
         """Nothing in these archives says what a layer's digest is."""
         if place not in self._diff_ids:
             digester = new_hash()
-            content.seek(0)
-            with archive_errors(), open_decompressed(content) as plain:
+            with archive_errors(), open_decompressed(content.buffered()) as plain:
                 while chunk := plain.read(CHUNK):
                     digester.update(chunk)
             self._diff_ids[place] = Digest.from_hash(digester)

@@ -153,7 +153,7 @@ def _verify_diff_ids(
 def _diff_id_check(content: Extent, diff_id: Digest) -> Task:
     def check(stop: threading.Event) -> None:
         digester = new_hash(diff_id.algorithm)
-        with archive_errors(), open_decompressed(content) as plain:
+        with archive_errors(), open_decompressed(content.buffered()) as plain:
             while (chunk := plain.read(CHUNK)) and not stop.is_set():
                 digester.update(chunk)
         actual = Digest.from_hash(digester)

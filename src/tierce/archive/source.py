@@ -8,6 +8,8 @@ its manifest last).
 
 from __future__ import annotations
 
+import fcntl
+import io
 import os
 import stat
 from contextlib import ExitStack, contextmanager
@@ -22,7 +24,7 @@ from tierce.oci.digest import Digest
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import IO, Protocol
+    from typing import IO, Any, BinaryIO, Protocol
 
     from tierce.archive.staging import Staging
     from tierce.layer.entry import Entry
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 _SMALL = 1 << 18
 _SMALL_TOTAL = 1 << 28
 _LINKS_LIMIT = 40
+_PIPE_BYTES = 1 << 20
 _ZEROS = bytes(1 << 20)
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _HEADERS = 1 << 13
@@ -252,16 +255,14 @@ class _StreamArchive(_TarArchive):
         os.close(self._memory)
 
     def take_in(self, stream: IO[bytes]) -> None:
-        """Read the whole stream."""
-        with archive_errors(), open_decompressed(stream) as plain:
+        """Read the whole stream: whoever writes a pipe would get an error otherwise."""
+        _widen_pipe(stream)
+        with archive_errors(), open_decompressed(_Borrowed(stream).buffered()) as plain:
             for entry, content in read_layer(plain):
                 if content is not None:
                     self._take_member(entry.path, entry.size, content)
                 elif entry.link:
                     self._link(entry.path, entry.link, symbolic=entry.kind == "symlink")
-            # Whoever writes a pipe gets an error when nobody reads it to the end.
-            while plain.read(_SMALL):
-                pass
 
     def _at(self, name: str) -> Extent | None:
         if name in self._staged:
@@ -284,6 +285,35 @@ class _StreamArchive(_TarArchive):
         os.pwrite(self._memory, data, self._memory_used)
         self._memory_used += size
         return extent
+
+
+class _Borrowed(io.RawIOBase):
+    """A stream of the caller's, which is not ours to close."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def buffered(self) -> BinaryIO:
+        return io.BufferedReader(self, 1 << 20)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        try:
+            got: int = self._stream.readinto(buffer)  # type: ignore[attr-defined]
+        except OSError as error:
+            raise unreadable("the archive", error) from error
+        return got
+
+
+def _widen_pipe(stream: IO[bytes]) -> None:
+    """Let a pipe hold more at once, so that its two ends seldom wait for each other."""
+    try:
+        fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    except (OSError, AttributeError):
+        pass  # no pipe, or the user has many (pipe(7), pipe-user-pages-soft)
 
 
 def _digest_of_blob(name: str) -> Digest | None:

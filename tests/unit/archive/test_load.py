@@ -287,7 +287,8 @@ def test_layer_that_is_here_is_not_read_again(store: Store, tmp_path: Path) -> N
     assert seen == []
     members[blob_name(parts.layers[0])] = bytes(len(parts.layers[0]))
     load(store, as_file(members, tmp_path / "a.tar"))
-    load(store, as_pipe(tar(members)))
+    with as_pipe(tar(members)) as pipe:
+        load(store, pipe)
     assert layers_of(store, "app:1") == list(parts.layers)
 
 
@@ -308,7 +309,8 @@ def test_later_member_of_the_same_name_counts(store: Store, tmp_path: Path) -> N
     data += bytes(-len(data) % 512) + tar(docker_archive(parts, "app:1"))
     (tmp_path / "a.tar").write_bytes(data)
     assert tags(load(store, tmp_path / "a.tar")) == ["app:1"]
-    assert tags(load(store, as_pipe(data))) == ["app:1"]
+    with as_pipe(data) as pipe:
+        assert tags(load(store, pipe)) == ["app:1"]
 
 
 def test_name_moves_to_the_image_loaded_last(store: Store, tmp_path: Path) -> None:
