@@ -174,7 +174,7 @@ class _Check:
             return ""  # nothing to compare it with
         diff_id = Digest.parse(text)
         try:
-            if contents.measure(number)[0] == diff_id:
+            if contents.measure(number).diff_id == diff_id:
                 return ""
             # Tars that others wrote have other bytes for the same files.
             if same_layer(self._foreign_index(diff_id), contents.entries(number)):

@@ -133,8 +133,8 @@ class Collector:
         return gone
 
     def _kept_snapshots(self, oldest: int) -> set[int]:
-        rows = self._database.all("SELECT id, parent, diff_id, chain_id, forms FROM snapshots")
-        parents = {number: parent for number, parent, *_ in rows}
+        rows = self._database.all("SELECT id, parent, chain_id, forms FROM snapshots")
+        parents = {number: parent for number, parent, _, _ in rows}
         roots = self._database.all(
             "SELECT id FROM snapshots WHERE active OR lease >= ?"
             " UNION SELECT snapshot FROM records WHERE snapshot IS NOT NULL"
@@ -145,33 +145,37 @@ class Collector:
         _keep(kept, parents, (number for (number,) in roots))
         # Of several snapshots with the same files, an image needs one.
         wanted = {chain for (chain,) in self._database.all("SELECT chain_id FROM images")}
-        wanted -= {chain for number, _, _, chain, _ in rows if number in kept}
-        for number, _, _, chain, _ in sorted(rows, key=lambda row: (not row[4], row[0])):
+        wanted -= {chain for number, _, chain, _ in rows if number in kept}
+        for number, _, chain, _ in sorted(rows, key=lambda row: (not row[3], row[0])):
             if chain is not None and chain in wanted:
                 wanted.remove(chain)
                 _keep(kept, parents, [number])
-        return self._keep_providers(kept, parents, rows)
+        self._keep_originals(kept, parents)
+        return kept
 
-    def _keep_providers(
-        self,
-        kept: set[int],
-        parents: dict[int, int | None],
-        rows: Sequence[tuple[int, int | None, str | None, str | None, int]],
-    ) -> set[int]:
+    def _keep_originals(self, kept: set[int], parents: dict[int, int | None]) -> None:
         """Adds the directories that are the only place where the content of a kept layer is."""
+        originals = dict(
+            self._database.all(
+                "SELECT id, diff_id FROM snapshots WHERE diff_id IS NOT NULL AND forms AND original"
+            )
+        )
         needed = {diff_id for (diff_id,) in self._database.all("SELECT diff_id FROM image_layers")}
-        needed |= {diff_id for number, _, diff_id, _, _ in rows if number in kept and diff_id}
+        needed |= {
+            diff_id
+            for number, diff_id in self._database.all("SELECT id, diff_id FROM snapshots")
+            if number in kept
+        }
         needed -= {
             digest
             for row in self._database.all("SELECT digest, diff_id FROM blobs")
             for digest in row
         }
-        needed -= {diff_id for number, _, diff_id, _, forms in rows if number in kept and forms}
-        for number, _, diff_id, _, forms in rows:
-            if forms and diff_id in needed:
+        needed -= {diff_id for number, diff_id in originals.items() if number in kept}
+        for number, diff_id in originals.items():
+            if diff_id in needed:
                 needed.remove(diff_id)
                 _keep(kept, parents, [number])
-        return kept
 
     def _delete_snapshots(self, kept: set[int]) -> int:
         rows = self._database.all("SELECT id FROM snapshots ORDER BY id DESC")

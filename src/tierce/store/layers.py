@@ -8,11 +8,13 @@ from itertools import count
 
 from tierce.errors import CorruptLayer, DigestMismatch, NotFound
 from tierce.layer.compression import open_decompressed
+from tierce.layer.entry import Content
 from tierce.layer.index import LayerIndex, build_index
 from tierce.layer.writer import write_layer
 from tierce.oci.digest import Digest
 from tierce.oci.media_types import OCI_LAYER
 from tierce.store.failures import reported
+from tierce.store.snapshots.base import Measured
 from tierce.store.streams import RegeneratedTar, VerifiedStream
 
 TYPE_CHECKING = False
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
+    from tierce.layer.entry import Entry
     from tierce.store.blobs import Blobs
     from tierce.store.database import Database
     from tierce.store.leases import Leases
@@ -165,6 +168,30 @@ class Layers:
         )
         return self.write_tar(diff_id, len) if row is None else int(row[0])
 
+    def clamp(self, diff_id: Digest, epoch: int) -> Measured | None:
+        """Write the layer again, as a blob with an index, with no time after `epoch`.
+
+        None when it has no such time. `epoch` is in seconds since 1970. Raises as `open_tar`.
+        """
+        limit_ns = epoch * 1_000_000_000
+        snapshot = None if self._blobs.has(diff_id) else self._contents.find(diff_id)
+        if snapshot is not None:
+            if not any(entry.mtime_ns > limit_ns for entry, _ in self._contents.items(snapshot)):
+                return None
+            items = self._contents.items(snapshot)
+        else:
+            index = self.index(diff_id)
+            if not any(entry.mtime_ns > limit_ns for entry in index):
+                return None
+            tar = str(self.ensure_tar(diff_id))
+            items = ((entry, _content(entry, tar)) for entry in index)
+        with self._blobs.writer(media_type=OCI_LAYER) as writer:
+            written = write_layer(items, writer.write_unhashed, clamp_mtime=epoch)
+            writer.adopt(written.diff_id, written.size)
+        self.put_index(written.diff_id, LayerIndex.of(written.entries))
+        size = sum(entry.size for entry in written.entries)
+        return Measured(written.diff_id, written.size, size)
+
     def _find_blob(self, diff_id: Digest) -> Digest | None:
         """The best blob with the layer's content: the plain tar, if there is one."""
         for digest in self._blobs.by_diff_id(diff_id):
@@ -187,6 +214,10 @@ class Layers:
             self._indexes[diff_id] = index
             if len(self._indexes) > _KEPT_INDEXES:
                 del self._indexes[next(iter(self._indexes))]
+
+
+def _content(entry: Entry, tar: str) -> Content | None:
+    return Content(tar, entry.offset, entry.size) if entry.kind == "file" else None
 
 
 def _mismatch(expected: Digest, actual: Digest) -> DigestMismatch:

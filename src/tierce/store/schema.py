@@ -30,13 +30,16 @@ _FIRST = (
     # still hold the number of one that is gone.
     # `active`: somebody writes to it; it becomes a snapshot when it is committed.
     # `forms`: the directories it has, a sum of 1 (`fs`, the layer's own files and whiteouts) and
-    # 2 (`tree`, the files of the layer and all beneath). `size`: bytes of the layer's own files.
+    # 2 (`tree`, the files of the layer and all beneath). `original`: its content began in such a
+    # directory, from which the layer's tar can be written with the same bytes again; a directory
+    # unpacked from a foreign tar may give other bytes. `size`: bytes of the layer's own files.
     """
     CREATE TABLE snapshots (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         parent INTEGER REFERENCES snapshots (id),
         active INTEGER NOT NULL DEFAULT 0,
         forms INTEGER NOT NULL DEFAULT 0,
+        original INTEGER NOT NULL DEFAULT 0,
         diff_id TEXT,
         chain_id TEXT,
         size INTEGER NOT NULL DEFAULT 0,
@@ -52,6 +55,18 @@ _FIRST = (
     "CREATE INDEX snapshots_unfinished ON snapshots (parent) WHERE chain_id IS NULL",
     "CREATE INDEX snapshots_by_diff_id ON snapshots (diff_id) WHERE diff_id IS NOT NULL",
     "CREATE INDEX snapshots_by_parent ON snapshots (parent)",
+    # Snapshots written again with no time later than `epoch`, upon `parent` (NULL: upon nothing).
+    """
+    CREATE TABLE clamped (
+        snapshot INTEGER NOT NULL REFERENCES snapshots (id) ON DELETE CASCADE,
+        parent INTEGER REFERENCES snapshots (id) ON DELETE CASCADE,
+        epoch INTEGER NOT NULL,
+        result INTEGER NOT NULL REFERENCES snapshots (id) ON DELETE CASCADE
+    )
+    """,
+    "CREATE INDEX clamped_by_snapshot ON clamped (snapshot)",
+    "CREATE INDEX clamped_by_parent ON clamped (parent)",
+    "CREATE INDEX clamped_by_result ON clamped (result)",
     # Images by the digest of their manifest; `config` is the image ID.
     # `chain_id` is that of the topmost layer, NULL for an image without layers.
     """

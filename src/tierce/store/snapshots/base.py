@@ -14,11 +14,11 @@ from tierce.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO, Protocol
 
-    from tierce.layer.entry import Item
+    from tierce.layer.entry import Entry, Item
     from tierce.linux.mounts import MountSpec
 else:
     Protocol = object
@@ -58,6 +58,14 @@ class Active(Value):
     parent: int | None
 
 
+class Measured(Value):
+    """A layer that was read: its diff id, the bytes of its tar, the bytes of its files."""
+
+    diff_id: Digest
+    tar_size: int
+    size: int
+
+
 class LayerDirectories(Value):
     """Where the files of a snapshot are, all existing; `lower` has the topmost layer first.
 
@@ -85,11 +93,18 @@ class Snapshotter(Protocol):
     def prepare(self, directory: Path, parents: Sequence[Path]) -> None:
         """Make `directory` a writable layer upon the ancestors, whose form this is."""
 
-    def unpack(self, directory: Path, base: Path | None, tars: Iterable[BinaryIO]) -> None:
+    def unpack(
+        self,
+        directory: Path,
+        base: Path | None,
+        tars: Iterable[BinaryIO],
+        below: Callable[[str], Entry | None] | None,
+    ) -> None:
         """Make `directory` hold what `base` holds, with the layers in `tars` upon it.
 
-        LAYER gets no base and one tar; TREE gets the tree of the nearest ancestor that has one,
-        and the tars of all layers between.
+        LAYER gets no base and one tar; `below` tells it what the ancestors (None: there are none)
+        have at a path, for directories that the layer has no entry of its own for; "" is the root.
+        TREE gets the tree of the nearest ancestor that has one, and the tars of all layers between.
         """
 
     def commit(self, directory: Path) -> None:

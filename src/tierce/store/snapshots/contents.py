@@ -6,7 +6,7 @@ from tierce.errors import LayerError, NotFound
 from tierce.layer.writer import write_layer
 from tierce.oci.digest import Digest
 from tierce.store.failures import reported
-from tierce.store.snapshots.base import LAYER, TREE
+from tierce.store.snapshots.base import LAYER, TREE, Measured
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,12 +19,6 @@ if TYPE_CHECKING:
     from tierce.store.paths import Paths
     from tierce.store.snapshots.base import Snapshotter
     from tierce.store.trash import Trash
-
-
-class Measured(tuple[Digest, int, int]):
-    """The diff id of a layer, the bytes of its tar, the bytes of its files."""
-
-    __slots__ = ()
 
 
 class SnapshotContents:
@@ -45,9 +39,10 @@ class SnapshotContents:
         self._by_form = by_form
 
     def find(self, diff_id: Digest) -> int | None:
-        """A snapshot whose directory holds this layer, and may be trusted."""
+        """A snapshot whose directory gives this layer's tar, and may be trusted."""
         rows = self._database.all(
-            "SELECT id, boot FROM snapshots WHERE diff_id = ? AND forms AND NOT active ORDER BY id",
+            "SELECT id, boot FROM snapshots WHERE diff_id = ? AND forms AND original AND NOT active"
+            " ORDER BY id",
             (str(diff_id),),
         )
         for number, boot in rows:
@@ -77,7 +72,7 @@ class SnapshotContents:
         with reported(f"read snapshot {number}"):
             written = write_layer(self.items(number), None, hash_files=False)
         size = sum(entry.size for entry in written.entries)
-        return Measured((written.diff_id, written.size, size))
+        return Measured(written.diff_id, written.size, size)
 
     def trusted(self, number: int, diff_id: Digest | None, boot: str | None) -> bool:
         """Whether the directories of a snapshot are what was written to them.
@@ -98,7 +93,7 @@ class SnapshotContents:
 
     def _matches(self, number: int, diff_id: Digest) -> bool:
         try:
-            return self.measure(number)[0] == diff_id
+            return self.measure(number).diff_id == diff_id
         except (LayerError, NotFound):
             return False
 

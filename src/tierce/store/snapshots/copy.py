@@ -12,12 +12,13 @@ from tierce.store.snapshots.base import MERGED_NAME, TREE, TREE_NAME, WORK_NAME,
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
-    from tierce.layer.entry import Item
+    from tierce.layer.entry import Entry, Item
 
+_COPIED_NAME = "copied"
 _CHUNK = 1 << 30
 
 
@@ -35,8 +36,15 @@ class CopySnapshotter:
         _make_directories(directory)
         if parents:
             copy_tree(str(parents[0] / TREE_NAME), str(directory / TREE_NAME))
+            _remember_time(directory / _COPIED_NAME)
 
-    def unpack(self, directory: Path, base: Path | None, tars: Iterable[BinaryIO]) -> None:
+    def unpack(
+        self,
+        directory: Path,
+        base: Path | None,
+        tars: Iterable[BinaryIO],
+        below: Callable[[str], Entry | None] | None,
+    ) -> None:
         _make_directories(directory)
         if base is not None:
             copy_tree(str(base / TREE_NAME), str(directory / TREE_NAME))
@@ -54,7 +62,8 @@ class CopySnapshotter:
 
     def changes(self, directory: Path, parents: Sequence[Path]) -> Iterator[Item]:
         lower = parents[0] / TREE_NAME if parents else self._empty
-        return tree_changes(str(lower), str(directory / TREE_NAME))
+        copied_at_ns = _remembered_time(directory / _COPIED_NAME)
+        return tree_changes(str(lower), str(directory / TREE_NAME), copied_at_ns=copied_at_ns)
 
     def directories(self, directory: Path, parents: Sequence[Path]) -> LayerDirectories:
         return LayerDirectories(
@@ -130,8 +139,25 @@ def _copy_attributes(source: str, target: str, status: os.stat_result) -> None:
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
 
 
+def _remember_time(path: Path) -> None:
+    """Keep this moment by the clock that gives files their times, as the file's content.
+
+    Not as the file's own time: that is another one when somebody copies the store.
+    """
+    with open(path, "w", encoding="ascii") as file:
+        file.write(str(os.fstat(file.fileno()).st_ctime_ns))
+
+
+def _remembered_time(path: Path) -> int | None:
+    try:
+        return int(path.read_text(encoding="ascii"))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
 def _make_directories(directory: Path) -> None:
-    os.mkdir(directory, 0o700)
-    for name, mode in ((TREE_NAME, 0o755), (WORK_NAME, 0o700), (MERGED_NAME, 0o700)):
-        os.mkdir(directory / name, mode)
+    # Another snapshotter may have its files there already.
+    for path in (directory, directory / WORK_NAME, directory / MERGED_NAME):
+        path.mkdir(mode=0o700, exist_ok=True)
+    os.mkdir(directory / TREE_NAME)
     os.chmod(directory / TREE_NAME, 0o755)  # whatever the umask is

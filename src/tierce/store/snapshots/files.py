@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO, TypeVar
 
+    from tierce.layer.entry import Entry
     from tierce.layer.view import Tree
     from tierce.linux.mounts import MountSpec
     from tierce.oci.digest import Digest
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from tierce.store.layers import Layers
     from tierce.store.locks import Locks
     from tierce.store.paths import Paths
-    from tierce.store.snapshots.base import LayerDirectories, Snapshot, Snapshotter
-    from tierce.store.snapshots.contents import Measured, SnapshotContents
+    from tierce.store.snapshots.base import LayerDirectories, Measured, Snapshot, Snapshotter
+    from tierce.store.snapshots.contents import SnapshotContents
     from tierce.store.trash import Trash
 
     Argument = TypeVar("Argument")
@@ -82,12 +83,21 @@ class SnapshotFiles:
     def measure(self, numbers: Sequence[int]) -> list[Measured]:
         return _in_parallel(self._contents.measure, numbers)
 
+    def clamp(self, layer: Snapshot, epoch: int) -> Measured | None:
+        """The layer written again as a tar with no time after `epoch`; None if it has none."""
+        assert layer.diff_id is not None
+        return self._layers.clamp(layer.diff_id, epoch)
+
     def unpack(self, chain: Sequence[Snapshot]) -> None:
         form = self._snapshotter.form
-        missing = [layer for layer in chain if not self._forms(layer.id) & form]
+        missing = [
+            chain[: place + 1]
+            for place, layer in enumerate(chain)
+            if not self._forms(layer.id) & form
+        ]
         if form == LAYER:
             _in_parallel(self._unpack_layer, missing)
-        elif missing and missing[-1].id == chain[-1].id:
+        elif missing and missing[-1][-1].id == chain[-1].id:
             self._unpack_tree(chain)
 
     def mounts(self, numbers: Sequence[int], *, read_only: bool) -> list[MountSpec]:
@@ -137,13 +147,22 @@ class SnapshotFiles:
             lambda: self._layers.index(diff_id), lambda: str(self._layers.ensure_tar(diff_id))
         )
 
-    def _unpack_layer(self, layer: Snapshot) -> None:
+    def _unpacked_view(self, chain: Sequence[Snapshot]) -> Tree:
+        # A layer's lock is held while those beneath are waited for, never the other way round.
+        for place in range(len(chain)):
+            self._unpack_layer(chain[: place + 1])
+        paths = [str(self._paths.snapshot(layer.id) / FS_NAME) for layer in chain]
+        return MergedView([DirectoryLayer(path) for path in paths])
+
+    def _unpack_layer(self, chain: Sequence[Snapshot]) -> None:
+        *parents, layer = chain
         with self._locks.hold(f"snapshot {layer.id}"):
             if self._forms(layer.id) & LAYER:
                 return
             assert layer.diff_id is not None
+            below = _Below(lambda: self._unpacked_view(parents)) if parents else None
             with self._layers.open_tar(layer.diff_id) as tar:
-                self._unpack(layer.id, None, [tar])
+                self._unpack(layer.id, None, [tar], below)
 
     def _unpack_tree(self, chain: Sequence[Snapshot]) -> None:
         top = chain[-1]
@@ -157,7 +176,7 @@ class SnapshotFiles:
                     base = self._paths.snapshot(chain[place].id)
                     above = above[place + 1 :]
                     break
-            self._unpack(top.id, base, self._tars(above))
+            self._unpack(top.id, base, self._tars(above), None)
 
     def _tars(self, layers: Sequence[Snapshot]) -> Iterator[BinaryIO]:
         for layer in layers:
@@ -165,20 +184,33 @@ class SnapshotFiles:
             with self._layers.open_tar(layer.diff_id) as tar:
                 yield tar
 
-    def _unpack(self, number: int, base: Path | None, tars: Iterable[BinaryIO]) -> None:
+    def _unpack(
+        self,
+        number: int,
+        base: Path | None,
+        tars: Iterable[BinaryIO],
+        below: Callable[[str], Entry | None] | None,
+    ) -> None:
         directory = self._paths.snapshot(number)
-        # What a killed process has left half done.
-        self._trash.throw(directory)
+        self._clear(number)  # what a killed process has left half done
         try:
             with reported(f"unpack snapshot {number}"):
-                self._snapshotter.unpack(directory, base, tars)
+                self._snapshotter.unpack(directory, base, tars, below)
         except BaseException:
-            self.remove(number)
+            self._clear(number)
+            self._trash.empty()
             raise
         self._database.execute(
             "UPDATE snapshots SET forms = forms | ?, boot = ? WHERE id = ?",
             (self._snapshotter.form, self._durability.boot, number),
         )
+
+    def _clear(self, number: int) -> None:
+        """Throws away the directory of this snapshotter's form; that of another one stays."""
+        directory = self._paths.snapshot(number)
+        if self._forms(number):
+            directory /= FS_NAME if self._snapshotter.form == LAYER else TREE_NAME
+        self._trash.throw(directory)
 
     def _forms(self, number: int) -> int:
         row = self._database.one("SELECT forms FROM snapshots WHERE id = ?", (number,))
@@ -186,6 +218,22 @@ class SnapshotFiles:
 
     def _directories(self, numbers: Sequence[int]) -> list[Path]:
         return [self._paths.snapshot(number) for number in numbers]
+
+
+class _Below:
+    """What the ancestors of a layer that is being unpacked have at a path.
+
+    Waits for them to be unpacked, and so needs no index of them.
+    """
+
+    def __init__(self, unpack: Callable[[], Tree]) -> None:
+        self._unpack = unpack
+        self._tree: Tree | None = None
+
+    def __call__(self, path: str) -> Entry | None:
+        if self._tree is None:
+            self._tree = self._unpack()
+        return self._tree.lookup(path)
 
 
 def _in_parallel(call: Callable[[Argument], Result], arguments: Sequence[Argument]) -> list[Result]:

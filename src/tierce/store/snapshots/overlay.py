@@ -7,6 +7,7 @@ import shutil
 
 from tierce.layer.apply import apply_layer
 from tierce.layer.diff import overlay_changes
+from tierce.layer.entry import keeps_xattr
 from tierce.linux.mounts import MountSpec
 from tierce.store.snapshots.base import (
     FS_NAME,
@@ -18,11 +19,11 @@ from tierce.store.snapshots.base import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
-    from tierce.layer.entry import Item
+    from tierce.layer.entry import Entry, Item
 
 # What an upper directory records must be plain: a copied-up file with its content (metacopy), a
 # renamed directory as files (redirect_dir), so that it can be read without overlayfs and means
@@ -51,11 +52,17 @@ class OverlaySnapshotter:
         if parents:
             copy_root_attributes(parents[0] / FS_NAME, directory / FS_NAME)
 
-    def unpack(self, directory: Path, base: Path | None, tars: Iterable[BinaryIO]) -> None:
+    def unpack(
+        self,
+        directory: Path,
+        base: Path | None,
+        tars: Iterable[BinaryIO],
+        below: Callable[[str], Entry | None] | None,
+    ) -> None:
         assert base is None
         _make_directories(directory)
         for tar in tars:
-            apply_layer(tar, str(directory / FS_NAME), whiteouts="overlay")
+            apply_layer(tar, str(directory / FS_NAME), whiteouts="overlay", implied=below)
 
     def commit(self, directory: Path) -> None:
         # A volatile mount leaves a mark in it that makes the kernel refuse to use it again.
@@ -95,16 +102,19 @@ class OverlaySnapshotter:
 
 
 def copy_root_attributes(source: Path, target: Path) -> None:
-    """Give a root directory owner, permissions and times of another. Raises OSError."""
+    """Give a root directory owner, permissions, times and attributes of another. Raises OSError."""
     status = os.stat(source)
     if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
         os.chown(target, status.st_uid, status.st_gid)
     os.chmod(target, status.st_mode & 0o7777)
+    for name in filter(keeps_xattr, os.listxattr(source)):
+        os.setxattr(target, name, os.getxattr(source, name))
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _make_directories(directory: Path) -> None:
-    os.mkdir(directory, 0o700)
-    for name, mode in ((FS_NAME, 0o755), (WORK_NAME, 0o700), (MERGED_NAME, 0o700)):
-        os.mkdir(directory / name, mode)
+    # Another snapshotter may have its files there already.
+    for path in (directory, directory / WORK_NAME, directory / MERGED_NAME):
+        path.mkdir(mode=0o700, exist_ok=True)
+    os.mkdir(directory / FS_NAME)
     os.chmod(directory / FS_NAME, 0o755)  # whatever the umask is

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from tierce.errors import NotFound, StoreError
 from tierce.oci.config import chain_ids
 from tierce.oci.digest import Digest
-from tierce.store.snapshots.base import Active, LayerDirectories, Snapshot
+from tierce.store.snapshots.base import Active, LayerDirectories, Measured, Snapshot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -180,9 +180,10 @@ class Snapshots:
 
         Its diff id is computed when something needs it, by `finish`. Raises NotFound.
         """
+        self.get_active(active.id)
         form, boot = self._files().commit(active.id)
         committed = self._database.execute(
-            "UPDATE snapshots SET active = 0, forms = ?, boot = ?, created = ?,"
+            "UPDATE snapshots SET active = 0, forms = ?, original = 1, boot = ?, created = ?,"
             " lease = max(lease, ?) WHERE id = ? AND active",
             (form, boot, time.time(), self._leases.current, active.id),
         )
@@ -214,12 +215,25 @@ class Snapshots:
         missing = [layer for layer in layers.values() if layer.diff_id is None]
         measured = self._files().measure([layer.id for layer in missing])
         with self._database.transaction():
-            for layer, (diff_id, tar_size, size) in zip(missing, measured):
+            for layer, found in zip(missing, measured):
                 self._database.execute(
                     "UPDATE snapshots SET diff_id = ?, tar_size = ?, size = ? WHERE id = ?",
-                    (str(diff_id), tar_size, size, layer.id),
+                    (str(found.diff_id), found.tar_size, found.size, layer.id),
                 )
             self._complete_chain_ids()
+
+    def clamp(self, chain: Sequence[Snapshot], inherited: int, epoch: int) -> Sequence[Snapshot]:
+        """A chain (lowest first, diff ids known) in which no file is newer than `epoch`.
+
+        The first `inherited` layers stay as they are; so do others that have nothing newer. The
+        rest are written again, once: the same snapshots come back the next time. `epoch` is in
+        seconds since 1970. Raises LayerError, StoreError, StoreFull.
+        """
+        result = list(chain[:inherited])
+        for layer in chain[inherited:]:
+            parent = result[-1].id if result else None
+            result.append(self._clamp_layer(layer, parent, epoch))
+        return result
 
     # Looking
 
@@ -262,6 +276,29 @@ class Snapshots:
             return self._files().view([])
         self._check_usable(number)
         return self._files().view(self.chain(number))
+
+    def _clamp_layer(self, layer: Snapshot, parent: int | None, epoch: int) -> Snapshot:
+        row = self._database.one(
+            "SELECT result FROM clamped WHERE snapshot = ? AND parent IS ? AND epoch = ?",
+            (layer.id, parent, epoch),
+        )
+        if row is not None and self.use(row[0]):
+            return self.get(row[0])
+        with self._leases.ensure("clamp times"):
+            rewritten = self._files().clamp(layer, epoch)
+            if rewritten is None:
+                if parent == layer.parent:
+                    return layer
+                assert layer.diff_id is not None
+                rewritten = Measured(layer.diff_id, layer.tar_size, layer.size)
+            snapshot = self.add_layer(
+                parent, rewritten.diff_id, size=rewritten.size, tar_size=rewritten.tar_size
+            )
+            self._database.execute(
+                "INSERT INTO clamped (snapshot, parent, epoch, result) VALUES (?, ?, ?, ?)",
+                (layer.id, parent, epoch, snapshot.id),
+            )
+        return snapshot
 
     def _opened(self, snapshot: int | Active) -> Sequence[int]:
         """A snapshot and its ancestors, unpacked; the topmost first."""
