@@ -90,7 +90,7 @@ class Dockerfile(Value):
     ) -> DockerfileError:
         """An error with its place in this file."""
         return DockerfileError(
-            message,
+            message.replace("\n", "\\n"),  # of a value, from a build argument
             file=self.file,
             line=first_line,
             end_line=last_line,
