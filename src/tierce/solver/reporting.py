@@ -35,7 +35,7 @@ class ReportedStep:
     def done(self, id: str, size: int) -> None:
         """Shows a part that was over at once, of so many bytes."""
         now = time.time()
-        self._listener(VertexStatus(self.vertex, id, now, size, size, now))
+        self._listener(VertexStatus(self.vertex, id, now, size, 0, now))
 
 
 @contextmanager
