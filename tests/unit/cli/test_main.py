@@ -236,12 +236,13 @@ def start(body: str, *words: str, **options: object) -> "subprocess.Popen[bytes]
         "from tierce.cli.main import entry\n"
         "entry()\n"
     )
-    return subprocess.Popen(
+    process: subprocess.Popen[bytes] = subprocess.Popen(
         [sys.executable, "-c", program, *(words or ("probe", "it"))],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         **options,  # type: ignore[call-overload]
     )
+    return process
 
 
 READY_THEN_WAIT = """\

@@ -65,10 +65,10 @@ def rfc3339(moment: float) -> str:
 
 
 def rfc3339_nano(moment: float) -> str:
-    """As `rfc3339`, with a fraction of as many figures as are known."""
-    whole, nanoseconds = divmod(round(moment * 1e9), 1_000_000_000)
+    """As `rfc3339`, with a fraction: microseconds, which is what a float of today can tell."""
+    whole, microseconds = divmod(round(moment * 1_000_000), 1_000_000)
     text = rfc3339(whole)
-    fraction = f".{nanoseconds:09}".rstrip("0").rstrip(".")
+    fraction = f".{microseconds:06}".rstrip("0").rstrip(".")
     return f"{text[:19]}{fraction}{text[19:]}"
 
 

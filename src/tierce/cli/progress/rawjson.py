@@ -112,10 +112,10 @@ def struct(fields: dict[str, object], kept: set[str] | None = None) -> Struct:
 
 
 def timestamp(seconds: float) -> str:
-    """RFC 3339 in UTC, with nine places less their zeros at the end."""
-    whole, fraction = divmod(round(seconds * 1_000_000_000), 1_000_000_000)
+    """RFC 3339 in UTC, with microseconds less their zeros at the end."""
+    whole, fraction = divmod(round(seconds * 1_000_000), 1_000_000)
     text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-    return text + (f".{fraction:09}".rstrip("0") if fraction else "") + "Z"
+    return text + (f".{fraction:06}".rstrip("0") if fraction else "") + "Z"
 
 
 def make(stream: TextIO, environ: Mapping[str, str]) -> RawJsonRenderer:
