@@ -28,10 +28,9 @@ from support.archives import (
 from tierce.archive.load import load
 from tierce.archive.save import save
 from tierce.errors import ArchiveError, NotFound
-from tierce.layer.entry import Entry
-from tierce.layer.writer import write_layer
 from tierce.oci.digest import Digest
 from tierce.oci.platform import Platform
+from tierce.oci.reference import Reference
 from tierce.store import Store
 
 AMD64, ARM64 = Platform.parse("linux/amd64"), Platform.parse("linux/arm64")
@@ -207,37 +206,45 @@ def test_compressed_layers_are_saved_as_they_are(store: Store) -> None:
 
 
 def test_layer_that_is_a_directory_only_is_written_again(store: Store) -> None:
-    parts = ImageParts(canonical_layer())
-    put(store, parts, "app:1")
-    unpack_and_drop_blobs(store, parts)
+    diff_id = directory_layer(store)
+    parts = ImageParts(tar_of(store, diff_id))
+    name(store, parts)
+    assert not store.blobs.has(diff_id)
     assert saved(store, "app:1")[blob_name(parts.layers[0])] == parts.layers[0]
 
 
 def test_compressed_layer_that_is_lost_is_saved_uncompressed(store: Store) -> None:
-    parts = ImageParts(canonical_layer(), compressed=True)
-    put(store, parts, "app:1")
-    unpack_and_drop_blobs(store, parts)
+    diff_id = directory_layer(store)
+    parts = ImageParts(tar_of(store, diff_id), compressed=True)
+    name(store, parts)
     members = saved(store, "app:1")
     (item,) = json.loads(members["manifest.json"])
     assert item["Config"] == blob_name(parts.config)
     assert [members[path] for path in item["Layers"]] == list(parts.layers)
 
 
-def canonical_layer() -> bytes:
-    """A layer in the form of the store's own writer, which alone can write it again."""
-    written = io.BytesIO()
-    entries = [(Entry("etc", "dir", 0o755), None), (Entry("etc/motd", "file", size=2), b"hi")]
-    write_layer(entries, written.write)
-    return written.getvalue()
+def directory_layer(store: Store) -> Digest:
+    """A layer as a RUN step leaves it: files in a snapshot, and no tar."""
+    active = store.snapshots.prepare(None)
+    upper = store.snapshots.directories(active).upper
+    (upper / "etc").mkdir()
+    (upper / "etc/motd").write_bytes(b"hello\n" * 50_000)
+    snapshot = store.snapshots.commit(active)
+    store.snapshots.finish([snapshot.id])
+    diff_id = store.snapshots.get(snapshot.id).diff_id
+    assert diff_id is not None
+    return diff_id
 
 
-def unpack_and_drop_blobs(store: Store, parts: ImageParts) -> None:
-    diff_ids = [Digest.parse(text) for text in parts.diff_ids]
-    snapshot = store.snapshots.for_layers(diff_ids)
-    assert snapshot is not None
-    store.snapshots.unpack(snapshot.id)
-    for blob in parts.blobs:
-        store.blobs.remove(Digest.of(blob))
+def tar_of(store: Store, diff_id: Digest) -> bytes:
+    with store.layers.open_tar(diff_id) as tar_file:
+        return tar_file.read()
+
+
+def name(store: Store, parts: ImageParts) -> None:
+    """Put an image into the store without the blobs of its layers."""
+    image = store.images.put(parts.manifest, parts.config)
+    store.images.tag(Reference.parse("app:1"), image.manifest)
 
 
 @pytest.mark.parametrize("kind", ["file", "pipe", "memory"])
