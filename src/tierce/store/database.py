@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from tierce.errors import StoreError, StoreVersion
 from tierce.store.failures import store_error
 from tierce.store.schema import MIGRATIONS, VERSION
+from tierce.store.turns import Turns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,20 +33,21 @@ class Database:
     Every method raises StoreError (StoreFull on a full disk). Rows are plain tuples.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, turns: Path) -> None:
         self._path = str(path)
+        self._turns = str(turns)
         self._local = threading.local()
         self._guard = threading.Lock()
-        self._connections: list[sqlite3.Connection] = []
+        self._connections: list[_Connection] = []
         self._closed = False
 
     @classmethod
-    def open(cls, path: Path) -> Database:
-        """Open the database, making or migrating it where needed.
+    def open(cls, path: Path, turns: Path) -> Database:
+        """Open the database, making or migrating it where needed; `turns` is for its `Turns`.
 
         Raises StoreVersion for one that a newer tierce has made, and leaves that as it is.
         """
-        database = cls(path)
+        database = cls(path, turns)
         try:
             database._prepare()
         except BaseException:
@@ -64,7 +66,8 @@ class Database:
     def one(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         """The first row of a query, or None."""
         try:
-            row: tuple[Any, ...] | None = self._connection().execute(sql, parameters).fetchone()
+            cursor = self._connection().sqlite.execute(sql, parameters)
+            row: tuple[Any, ...] | None = cursor.fetchone()
         except sqlite3.Error as error:
             raise store_error("read database", error) from error
         return row
@@ -72,7 +75,7 @@ class Database:
     def all(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """All rows of a query."""
         try:
-            return self._connection().execute(sql, parameters).fetchall()
+            return self._connection().sqlite.execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
             raise store_error("read database", error) from error
 
@@ -81,17 +84,24 @@ class Database:
 
         The cursor's `rowcount` and `lastrowid` are what callers want from it.
         """
+        connection = self._connection()
         try:
-            return self._connection().execute(sql, parameters)
-        except sqlite3.Error as error:
+            if connection.sqlite.in_transaction:
+                return connection.sqlite.execute(sql, parameters)
+            with connection.turns:
+                return connection.sqlite.execute(sql, parameters)
+        except (sqlite3.Error, OSError) as error:
             raise store_error("write database", error) from error
 
     def execute_many(self, sql: str, parameters: Sequence[Sequence[Any]]) -> None:
-        """Run a statement once for each set of parameters; inside a transaction."""
-        try:
-            self._connection().executemany(sql, parameters)
-        except sqlite3.Error as error:
-            raise store_error("write database", error) from error
+        """Run a statement once for each set of parameters, all in one transaction."""
+        if not parameters:
+            return
+        with self.transaction():
+            try:
+                self._connection().sqlite.executemany(sql, parameters)
+            except sqlite3.Error as error:
+                raise store_error("write database", error) from error
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -101,44 +111,46 @@ class Database:
         SQLITE_BUSY when somebody else has written in between, whatever the busy timeout is.
         """
         connection = self._connection()
-        if connection.in_transaction:
+        if connection.sqlite.in_transaction:
             yield
             return
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            raise store_error("begin transaction", error) from error
-        try:
-            yield
-            connection.execute("COMMIT")
-        except BaseException as error:
-            _roll_back(connection)
-            if isinstance(error, sqlite3.Error):
-                raise store_error("commit transaction", error) from error
-            raise
+        with connection.turns:
+            try:
+                connection.sqlite.execute("BEGIN IMMEDIATE")
+            except sqlite3.Error as error:
+                raise store_error("begin transaction", error) from error
+            try:
+                yield
+                connection.sqlite.execute("COMMIT")
+            except BaseException as error:
+                _roll_back(connection.sqlite)
+                if isinstance(error, sqlite3.Error):
+                    raise store_error("commit transaction", error) from error
+                raise
 
-    def _connection(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+    def _connection(self) -> _Connection:
+        connection: _Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._connect()
             self._local.connection = connection
         return connection
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self) -> _Connection:
         with self._guard:
             if self._closed:
                 raise StoreError("use store: it is closed")
             try:
-                connection = sqlite3.connect(
+                sqlite = sqlite3.connect(
                     self._path,
                     timeout=BUSY_TIMEOUT_SECONDS,
                     isolation_level=None,  # transactions are begun here, not guessed by the module
                     check_same_thread=False,  # only `close` is called by another thread
                     cached_statements=256,
                 )
-                connection.execute("PRAGMA synchronous=NORMAL")
-                connection.execute("PRAGMA foreign_keys=ON")
-            except sqlite3.Error as error:
+                sqlite.execute("PRAGMA synchronous=NORMAL")
+                sqlite.execute("PRAGMA foreign_keys=ON")
+                connection = _Connection(sqlite, Turns(self._turns))
+            except (sqlite3.Error, OSError) as error:
                 raise store_error(f"open database {self._path}", error) from error
             self._connections.append(connection)
             return connection
@@ -171,6 +183,20 @@ class Database:
         row = self.one("PRAGMA user_version")
         assert row is not None
         return int(row[0])
+
+
+class _Connection:
+    """A thread's connection, and its place in the queue of writers."""
+
+    __slots__ = ("sqlite", "turns")
+
+    def __init__(self, sqlite: sqlite3.Connection, turns: Turns) -> None:
+        self.sqlite = sqlite
+        self.turns = turns
+
+    def close(self) -> None:
+        self.sqlite.close()
+        self.turns.close()
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:

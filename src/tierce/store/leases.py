@@ -127,7 +127,9 @@ class Leases:
 
     def _acquire(self, purpose: str) -> Lease:
         pid, started = os.getpid(), time.time()
-        with self._guard, self._database.transaction():
+        # The guard inside the transaction, as everywhere: a thread that collects garbage asks who
+        # lives while it holds the write lock.
+        with self._database.transaction(), self._guard:
             number = self._database.execute(
                 "INSERT INTO leases (purpose, pid, started) VALUES (?, ?, ?)",
                 (purpose, pid, started),

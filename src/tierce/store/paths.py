@@ -47,6 +47,7 @@ class Paths:
         self.root = root
         self.run = run
         self.database = root / "tierce.db"
+        self.turns = root / "turns"
         self.leases = root / "leases"
         self.locks = root / "locks"
         self.blobs = root / "blobs"

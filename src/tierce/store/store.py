@@ -86,7 +86,7 @@ class Store:
             paths = Paths(chosen, run)
             if not os.path.exists(paths.bundles):
                 paths.create_run()
-            return cls(paths, Database.open(paths.database))
+            return cls(paths, Database.open(paths.database, paths.turns))
 
     @property
     def parts(self) -> snapshots.Parts:

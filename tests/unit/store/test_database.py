@@ -13,11 +13,11 @@ from tierce.store.schema import VERSION
 
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
-    return Database.open(tmp_path / "tierce.db")
+    return Database.open(tmp_path / "tierce.db", tmp_path / "turns")
 
 
 def test_new_database_has_the_latest_version_and_is_private(tmp_path: Path) -> None:
-    database = Database.open(tmp_path / "tierce.db")
+    database = Database.open(tmp_path / "tierce.db", tmp_path / "turns")
     assert database.one("PRAGMA user_version") == (VERSION,)
     assert database.one("PRAGMA journal_mode") == ("wal",)
     assert (tmp_path / "tierce.db").stat().st_mode & 0o777 == 0o600
@@ -26,13 +26,13 @@ def test_new_database_has_the_latest_version_and_is_private(tmp_path: Path) -> N
 
 def test_database_of_a_newer_tierce_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "tierce.db"
-    Database.open(path).close()
+    Database.open(path, tmp_path / "turns").close()
     with sqlite3.connect(path) as connection:
         connection.execute(f"PRAGMA user_version={VERSION + 1}")
     connection.close()
     before = path.read_bytes()
     with pytest.raises(StoreVersion, match="its version is") as refused:
-        Database.open(path)
+        Database.open(path, tmp_path / "turns")
     assert "newer tierce" in refused.value.hint
     assert path.read_bytes() == before
 
@@ -107,7 +107,7 @@ def test_damaged_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "tierce.db"
     path.write_bytes(b"this is no database" * 1000)
     with pytest.raises(StoreError, match="damaged"):
-        Database.open(path)
+        Database.open(path, tmp_path / "turns")
 
 
 def test_unreadable_root_is_a_store_error_with_a_hint(tmp_path: Path) -> None:

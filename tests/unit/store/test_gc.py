@@ -304,7 +304,7 @@ from support.building import build_some
 from tierce.store import Store
 
 with Store.open(Path(sys.argv[1]), Path(sys.argv[2])) as store:
-    build_some(store, sys.argv[3], 12)
+    build_some(store, sys.argv[3], 30)
 """
 
 
@@ -317,7 +317,7 @@ def test_pruning_in_a_loop_never_breaks_builders(store: Store) -> None:
 
     def build(name: str) -> None:
         try:
-            build_some(store, name, 12)
+            build_some(store, name, 30)
         except BaseException as error:
             errors.append(error)
 
