@@ -10,7 +10,7 @@ from tierce.errors import ArchiveError
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any, BinaryIO
+    from typing import Any
 
     from tierce.oci.digest import Digest
 
@@ -66,7 +66,7 @@ class Extent(io.RawIOBase):
         self._at += got
         return got
 
-    def buffered(self) -> BinaryIO:
+    def buffered(self) -> io.BufferedReader:
         """The extent as a buffered file, from its start."""
         self._at = 0
         return io.BufferedReader(self, CHUNK)

@@ -128,7 +128,7 @@ def _take_layers(
     ]
     contents = [(layer.content, digest) for layer, digest in zip(layers, expected)]
     digests = staging.take_in(contents, on_progress)
-    _verify_diff_ids(store, staging, layers, digests)
+    _verify_diff_ids(store, staging, layers, kinds, digests)
     return {
         layer: Descriptor(compressed_layer(OCI_LAYER, kind), digest, layer.content.size)
         for layer, kind, digest in zip(layers, kinds, digests)
@@ -136,33 +136,42 @@ def _take_layers(
 
 
 def _verify_diff_ids(
-    store: Store, staging: Staging, layers: Sequence[FoundLayer], digests: Sequence[Digest]
+    store: Store,
+    staging: Staging,
+    layers: Sequence[FoundLayer],
+    kinds: Sequence[str],
+    digests: Sequence[Digest],
 ) -> None:
     """Every content is, uncompressed, the layer that the config promises."""
     tasks: dict[tuple[Digest, Digest], Task] = {}
-    for layer, digest in zip(layers, digests):
+    for layer, kind, digest in zip(layers, kinds, digests):
         if digest == layer.diff_id:
             continue
+        if kind == "none" and digest.algorithm == layer.diff_id.algorithm:
+            raise _mismatch(layer.content.name, layer.diff_id, digest)
         blob = store.blobs.find(digest)
         if blob is None or blob.diff_id != layer.diff_id:
-            content = staging.read(digest)
-            tasks.setdefault((digest, layer.diff_id), _diff_id_check(content, layer.diff_id))
+            check = _diff_id_check(staging.read(digest), kind, layer.diff_id)
+            tasks.setdefault((digest, layer.diff_id), check)
     run_all(list(tasks.values()))
 
 
-def _diff_id_check(content: Extent, diff_id: Digest) -> Task:
+def _diff_id_check(content: Extent, kind: str, diff_id: Digest) -> Task:
     def check(stop: threading.Event) -> None:
         digester = new_hash(diff_id.algorithm)
-        with archive_errors(), open_decompressed(content.buffered()) as plain:
+        buffered = content.buffered()
+        with archive_errors(), buffered if kind == "none" else open_decompressed(buffered) as plain:
             while (chunk := plain.read(CHUNK)) and not stop.is_set():
                 digester.update(chunk)
         actual = Digest.from_hash(digester)
         if actual != diff_id and not stop.is_set():
-            raise DigestMismatch(
-                f"diff id of {content.name}", expected=str(diff_id), actual=str(actual)
-            )
+            raise _mismatch(content.name, diff_id, actual)
 
     return check
+
+
+def _mismatch(name: str, expected: Digest, actual: Digest) -> DigestMismatch:
+    return DigestMismatch(f"diff id of {name}", expected=str(expected), actual=str(actual))
 
 
 def _add(

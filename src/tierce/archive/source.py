@@ -17,14 +17,20 @@ from contextlib import ExitStack, contextmanager
 from tierce.archive.extent import Extent, unreadable
 from tierce.archive.names import BLOBS, link_target, normalized
 from tierce.errors import ArchiveError, InvalidValue, LayerError
-from tierce.layer.compression import open_decompressed
+from tierce.layer.compression import (
+    BZIP2_MAGIC,
+    GZIP_MAGIC,
+    XZ_MAGIC,
+    ZSTD_MAGIC,
+    open_decompressed,
+)
 from tierce.layer.reader import read_layer
 from tierce.oci.digest import Digest
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import IO, Any, BinaryIO, Protocol
+    from typing import IO, Any, Protocol
 
     from tierce.archive.staging import Staging
     from tierce.layer.entry import Entry
@@ -41,7 +47,6 @@ _SMALL_TOTAL = 1 << 28
 _LINKS_LIMIT = 40
 _PIPE_BYTES = 1 << 20
 _ZEROS = bytes(1 << 20)
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _HEADERS = 1 << 13
 """Read at once where headers are expected: a few small members come with them."""
 
@@ -82,26 +87,30 @@ def open_archive(source: IO[bytes] | str | os.PathLike[str], staging: Staging) -
 
 
 def stage(staging: Staging, source: IO[bytes] | str | os.PathLike[str]) -> tuple[Digest, str]:
-    """Take in a whole file or stream as it is; its digest, and how it is compressed.
+    """Take in a whole file or stream; its digest, and how it is compressed.
 
-    Raises ArchiveError.
+    It is kept as it is, unless compressed by something that layers are not. Raises ArchiveError.
     """
     with ExitStack() as cleanup:
         if isinstance(source, str | os.PathLike):
             source = cleanup.enter_context(_open_file(os.fspath(source)))
         extent = _file_on_disk(source)
-        if extent is None:
-            digest = staging.take_stream(source, "the archive")
+        buffered = _Borrowed(source).buffered() if extent is None else extent.buffered()
+        if buffered.peek(6)[:6].startswith((BZIP2_MAGIC, XZ_MAGIC)):
+            with archive_errors(), open_decompressed(buffered) as plain:
+                digest = staging.take_stream(plain, "the archive")
+        elif extent is None:
+            digest = staging.take_stream(buffered, "the archive")
         else:
             (digest,) = staging.take_in([(extent, None)])
     return digest, compression_of(staging.read(digest))
 
 
 def compression_of(content: Extent) -> str:
-    """How content is compressed ("none", "gzip", "zstd"), by its first bytes."""
+    """How content is compressed as layers are ("gzip", "zstd", "none"), by its first bytes."""
     content.seek(0)
     head = content.read(4) or b""
-    return "gzip" if head[:2] == b"\x1f\x8b" else "zstd" if head == _ZSTD_MAGIC else "none"
+    return "gzip" if head[:2] == GZIP_MAGIC else "zstd" if head == ZSTD_MAGIC else "none"
 
 
 def _open_file(path: str) -> IO[bytes]:
@@ -294,7 +303,7 @@ class _Borrowed(io.RawIOBase):
         super().__init__()
         self._stream = stream
 
-    def buffered(self) -> BinaryIO:
+    def buffered(self) -> io.BufferedReader:
         return io.BufferedReader(self, 1 << 20)
 
     def readable(self) -> bool:

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import lzma
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -86,6 +87,11 @@ COMPRESSED_LIE = ImageParts(
 BAD_GZIP = ImageParts(layer(padding=5000), compressed=True)
 BAD_GZIP.blobs = [BAD_GZIP.blobs[0][:-9]]
 
+XZ_LAYER = ImageParts(layer())
+XZ_LAYER = ImageParts(
+    lzma.compress(layer()), rootfs={"type": "layers", "diff_ids": XZ_LAYER.diff_ids}
+)
+
 BAD: dict[str, tuple[Members, type[TierceError], str]] = {
     "no members": ({}, ArchiveError, "neither a docker archive nor an OCI layout"),
     "no documents": (PARTS.members(), ArchiveError, "neither a docker archive nor"),
@@ -120,6 +126,7 @@ BAD: dict[str, tuple[Members, type[TierceError], str]] = {
         BAD_GZIP.members() | {"manifest.json": encoded([docker_item(BAD_GZIP, "app:1")])},
         ArchiveError, "read archive",
     ),
+    "layer compressed by xz": (docker_archive(XZ_LAYER, "app:1"), DigestMismatch, "diff id"),
     "fewer layers than the config": (docker_only(Layers=[FIRST]), ArchiveError, "has 1 layers"),
     "layers missing in the entry": (docker_only(Layers=None), ArchiveError, "has 0 layers"),
     "manifest.json of another type": (
