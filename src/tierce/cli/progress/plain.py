@@ -11,6 +11,7 @@ import threading
 import time
 
 from tierce.cli.progress.colours import colours_of
+from tierce.cli.progress.output import Output
 from tierce.cli.progress.summary import write_failures, write_warnings
 from tierce.cli.progress.trace import Trace, Vertex, amount_text, warning_text
 from tierce.solver.progress import VertexLog, VertexStatus
@@ -49,7 +50,7 @@ class Step:
 
 class PlainRenderer:
     def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
-        self._stream = stream
+        self._output = Output(stream)
         self._trace = Trace()
         self._steps: dict[str, Step] = {}
         self._current: Step | None = None
@@ -92,10 +93,10 @@ class PlainRenderer:
                     self._turn_to(step, out)
                     self._write_news(step, out)
             out.append("\n" if self._line_is_open else "")
-            self._stream.write("".join(out))
-            write_failures(self._trace, error, self._stream, LINES_OF_A_FAILURE)
+            self._output.write("".join(out))
+            write_failures(self._trace, error, self._output, LINES_OF_A_FAILURE)
             if error is None:
-                write_warnings(self._trace, self._stream, self._warning_colour)
+                write_warnings(self._trace, self._output, self._warning_colour)
 
     # All of these are called with the lock held.
 
@@ -113,9 +114,7 @@ class PlainRenderer:
                     self._write_news(following, out)
         elif self._timer is None:
             self._start_timer()
-        if out:
-            self._stream.write("".join(out))
-            self._stream.flush()
+        self._output.write("".join(out))
 
     def _most_talkative(self) -> Step | None:
         waiting = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from tierce.cli.progress.output import Output
 from tierce.cli.progress.summary import write_failures
 from tierce.cli.progress.trace import Trace
 from tierce.solver.progress import VertexLog
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 class QuietRenderer:
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self._output = Output(stream)
         self._trace = Trace()
         self._lock = threading.Lock()
         self._closed = False
@@ -33,7 +34,7 @@ class QuietRenderer:
         with self._lock:
             if not self._closed:
                 self._closed = True
-                write_failures(self._trace, error, self._stream)
+                write_failures(self._trace, error, self._output)
 
 
 def make(stream: TextIO, environ: Mapping[str, str]) -> QuietRenderer:

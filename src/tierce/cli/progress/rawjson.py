@@ -8,6 +8,7 @@ from binascii import b2a_base64
 
 from tierce.cli.format.gojson import encode
 from tierce.cli.format.values import Struct
+from tierce.cli.progress.output import Output
 from tierce.cli.progress.trace import warning_text
 from tierce.solver.progress import VertexFinished, VertexLog, VertexStarted, VertexStatus
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 class RawJsonRenderer:
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self._output = Output(stream)
         self._started: dict[str, VertexStarted] = {}
         self._lock = threading.Lock()
 
@@ -31,12 +32,10 @@ class RawJsonRenderer:
                 self._started[event.vertex] = event
             kind, fields = self._fields(event)
             if fields is not None:
-                self._stream.write(encode(struct({kind: [fields]}), escape_html=True) + "\n")
-                self._stream.flush()
+                self._output.write(encode(struct({kind: [fields]}), escape_html=True) + "\n")
 
     def close(self, error: BaseException | None = None) -> None:
-        with self._lock:
-            self._stream.flush()
+        """Nothing is left to show; the error is told by whoever has it."""
 
     def _fields(self, event: Event) -> tuple[str, Struct | None]:
         if isinstance(event, VertexStarted | VertexFinished):

@@ -7,13 +7,12 @@ from tierce.errors import StepFailed
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from typing import TextIO
-
+    from tierce.cli.progress.output import Output
     from tierce.cli.progress.trace import Trace
 
 
 def write_failures(
-    trace: Trace, error: BaseException | None, stream: TextIO, lines: int = 0
+    trace: Trace, error: BaseException | None, output: Output, lines: int = 0
 ) -> None:
     """The output of every step that failed, between rules; at most so many lines (0: all)."""
     log_path = error.log_path if isinstance(error, StepFailed) else ""
@@ -28,11 +27,10 @@ def write_failures(
                 text.append(f"({hidden} lines before these are in {log_path})")
             text += shown
         text.append("------\n")
-        stream.write("\n".join(text))
-    stream.flush()
+        output.write("\n".join(text))
 
 
-def write_warnings(trace: Trace, stream: TextIO, colour: str) -> None:
+def write_warnings(trace: Trace, output: Output, colour: str) -> None:
     """How many warnings there were, and each on a line."""
     if not trace.warnings:
         return
@@ -41,5 +39,4 @@ def write_warnings(trace: Trace, stream: TextIO, colour: str) -> None:
     if colour:
         title = f"{colour}{title}\x1b[0m"
     lines = [f" - {warning_text(warning)}" for warning in trace.warnings]
-    stream.write("\n".join([f"\n {title}", *lines, ""]))
-    stream.flush()
+    output.write("\n".join([f"\n {title}", *lines, ""]))

@@ -12,6 +12,7 @@ import time
 
 from tierce.cli.progress.colours import colours_of
 from tierce.cli.progress.frame import FEWEST_WINDOW_LINES, frame
+from tierce.cli.progress.output import Output
 from tierce.cli.progress.summary import write_failures, write_warnings
 from tierce.cli.progress.trace import Trace
 from tierce.cli.table import load_module
@@ -33,7 +34,7 @@ ERASE_LINE, ERASE_BELOW = "\x1b[K", "\x1b[J"
 
 class TtyRenderer:
     def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
-        self._stream = stream
+        self._output = Output(stream)
         self._colours = colours_of(environ)
         self._window_lines = window_lines(environ)
         self._trace = Trace()
@@ -43,7 +44,7 @@ class TtyRenderer:
         self._drawer: threading.Thread | None = None
         self._drawn: list[int] = []  # the widths of the lines of the last picture
         self._closed = False
-        stream.writelines(f"{problem}\n" for problem in self._colours.problems)
+        self._output.write("".join(f"{problem}\n" for problem in self._colours.problems))
 
     def __call__(self, event: Event) -> None:
         with self._lock:
@@ -64,9 +65,9 @@ class TtyRenderer:
             self._drawer.join()
         if self._trace.vertices:
             self._draw(is_final=True)
-        write_failures(self._trace, error, self._stream)
+        write_failures(self._trace, error, self._output)
         if error is None:
-            write_warnings(self._trace, self._stream, self._colours.warning)
+            write_warnings(self._trace, self._output, self._colours.warning)
 
     def _take_log(self, vertex: Vertex, event: VertexLog) -> None:
         assert vertex.log is not None
@@ -82,10 +83,7 @@ class TtyRenderer:
         pause = FIRST_PICTURE_SECONDS
         while not self._closing.wait(pause):
             pause = PICTURE_SECONDS
-            try:
-                self._draw()
-            except (OSError, ValueError):
-                return  # the terminal is gone; the build goes on
+            self._draw()
 
     def _draw(self, *, is_final: bool = False) -> None:
         width, height = self._size()
@@ -105,13 +103,12 @@ class TtyRenderer:
         back = f"\x1b[{min(up, height - 1)}A\r" if up else ""
         text = f"{ERASE_LINE}\n".join(lines)
         self._drawn = [width - 1] * len(lines)
-        self._stream.write(f"{HIDE_CURSOR}{back}{text}\n{ERASE_BELOW}{SHOW_CURSOR}")
-        self._stream.flush()
+        self._output.write(f"{HIDE_CURSOR}{back}{text}\n{ERASE_BELOW}{SHOW_CURSOR}")
 
     def _size(self) -> tuple[int, int]:
         try:
-            width, height = os.get_terminal_size(self._stream.fileno())
-        except OSError:
+            width, height = os.get_terminal_size(self._output.stream.fileno())
+        except (OSError, ValueError):
             return 80, 24
         return (width, height) if width > 0 and height > 0 else (80, 24)
 
