@@ -44,6 +44,21 @@ _TRUE = frozenset(["1", "t", "T", "TRUE", "true", "True"])
 _FALSE = frozenset(["0", "f", "F", "FALSE", "false", "False"])
 
 
+def well_formed(text: str) -> str:
+    """The text with U+FFFD for what UTF-8 cannot hold, as Go writes it into JSON.
+
+    Such are halves of surrogate pairs: in JSON (`"\\ud800"`), and in text that Python read from
+    bytes that are no UTF-8.
+    """
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "".join(["\ufffd" if "\ud800" <= each <= "\udfff" else each for each in text])
+    return text
+
+
 def quote(text: str) -> str:
     """strconv.Quote: `say "hi"` becomes `"say \\"hi\\""`."""
     if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:

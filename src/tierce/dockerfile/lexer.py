@@ -6,7 +6,7 @@ import json
 import re
 
 from tierce.dockerfile import words
-from tierce.dockerfile.gotext import SPACES
+from tierce.dockerfile.gotext import SPACES, well_formed
 from tierce.errors import InvalidValue
 from tierce.values import Value
 
@@ -151,18 +151,11 @@ def string_list(text: str) -> tuple[str, ...] | None:
         raise NotStrings(
             "when using JSON array syntax, arrays must be comprised of strings only", value=text
         )
-    return tuple([_well_formed(item) for item in items])
+    return tuple([well_formed(item) for item in items])
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
-
-
-def _well_formed(text: str) -> str:
-    """Half of a surrogate pair ("\\ud800"), which no UTF-8 can hold, becomes U+FFFD as in Go."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def heredocs(line: str) -> list[Heredoc]:

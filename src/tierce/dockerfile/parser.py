@@ -7,7 +7,7 @@ is not an error yet.
 from __future__ import annotations
 
 from tierce.dockerfile import lexer
-from tierce.dockerfile.gotext import SPACES
+from tierce.dockerfile.gotext import SPACES, well_formed
 from tierce.dockerfile.lexer import Heredoc
 from tierce.errors import DockerfileError, InvalidValue
 from tierce.values import Value
@@ -102,10 +102,12 @@ class Dockerfile(Value):
 def parse(text: bytes | str, file: str = "Dockerfile") -> Dockerfile:
     """Parse the text of a Dockerfile; `file` is its name for errors.
 
+    Bytes are UTF-8; one that is not becomes U+FFFD, as it would in an image config in the end.
     Raises DockerfileError with the place of the mistake.
     """
-    source = decode(text) if isinstance(text, bytes) else text
-    source = source.removeprefix("\ufeff")
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "surrogateescape")
+    source = well_formed(text).removeprefix("\ufeff")
     if not source:
         raise DockerfileError(f"the Dockerfile ({file}) cannot be empty", file=file)
     if len(source) > SIZE_LIMIT:
@@ -123,17 +125,6 @@ def parse_trigger(text: str, dockerfile: Dockerfile, first_line: int, last_line:
         )
     placed = parsed.instructions[0].replace(first_line=first_line, last_line=last_line)
     return parsed.replace(source=dockerfile.source, instructions=(placed,))
-
-
-def decode(text: bytes) -> str:
-    """UTF-8; each byte that is none becomes U+FFFD, as it would in an image config in the end."""
-    try:
-        return text.decode()
-    except UnicodeDecodeError:
-        decoded = text.decode("utf-8", "surrogateescape")
-        return "".join(
-            ["\ufffd" if "\udc80" <= character <= "\udcff" else character for character in decoded]
-        )
 
 
 class _Place(Value):
@@ -181,7 +172,7 @@ class _Parser:
         line = self._lines[self._next]
         self._next += 1
         if len(line) > LINE_LIMIT or (
-            len(line) > LINE_LIMIT // 4 and len(line.encode("utf-8", "replace")) > LINE_LIMIT
+            len(line) > LINE_LIMIT // 4 and len(line.encode()) > LINE_LIMIT
         ):
             raise self._error(
                 f"dockerfile line greater than max allowed size of {LINE_LIMIT}", self._next

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 
+from tierce.dockerfile.gotext import well_formed
 from tierce.dockerfile.instructions import Arg, Copy, From, Run, Workdir
 from tierce.dockerfile.parser import parse_trigger
 from tierce.dockerfile.readers import read_all, read_instruction
@@ -24,6 +25,8 @@ from tierce.oci.platform import Platform
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tierce.dockerfile.instructions import Command
     from tierce.dockerfile.parser import Dockerfile
     from tierce.frontend.options import ImageRequest, Resolver
@@ -47,7 +50,9 @@ def lower(dockerfile: Dockerfile, options: Options, resolver: Resolver) -> Plan:
 class _Lowering:
     def __init__(self, dockerfile: Dockerfile, options: Options) -> None:
         self._dockerfile = dockerfile
-        self._options = options
+        self._options = options = options.replace(
+            build_args=_well_formed(options.build_args), labels=_well_formed(options.labels)
+        )
         self._build = (options.build_platform or Platform.host()).normalized()
         self._target = (options.platform or self._build).normalized()
         instructions = read_all(dockerfile)
@@ -313,6 +318,11 @@ class _Lowering:
             os_version=platform.os_version,
             os_features=platform.os_features,
         )
+
+
+def _well_formed(values: Mapping[str, str]) -> dict[str, str]:
+    """What comes from the command line may be no UTF-8, but has to go into JSON."""
+    return {well_formed(name): well_formed(value) for name, value in values.items()}
 
 
 def _time_text(seconds: int | None) -> str | None:

@@ -130,7 +130,7 @@ class StageGraph:
         self._add_stages(instructions, arguments)
 
     def connect(self) -> None:
-        """Find the sources of all steps, of stages that nobody needs too. Raises DockerfileError."""
+        """Find the sources of all steps, needed or not. Raises DockerfileError."""
         extras = 0
         for stage in self.stages:
             for step in stage.steps:
