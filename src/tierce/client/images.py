@@ -244,12 +244,15 @@ class Images:
             return [] if snapshot is None else [x.size for x in snapshots.chain(snapshot.id)]
 
     def _is_intermediate(self, image: Image) -> bool:
-        """Whether docker's builder, or ours in its form, left this unnamed image between steps."""
+        """Whether an unnamed image stands between the steps of another one."""
+        return self._is_step(image) and bool(self._store.images.children(image))
+
+    def _is_step(self, image: Image) -> bool:
+        """Whether docker's builder, or ours in its form, made the image for a single step."""
         try:
-            is_step = bool(self._store.images.config(image).container)
+            return bool(self._store.images.config(image).container)
         except (NotFound, InvalidValue):
             return False
-        return is_step and bool(self._store.images.children(image))
 
     def _intermediate_parents(self, text: str) -> Sequence[Image]:
         """The unnamed images that an image was made of step by step, the nearest first."""
@@ -261,6 +264,7 @@ class Images:
             other
             for other in self._store.images.list()
             if other.config not in named
+            and self._is_step(other)
             and any(child.config == image.config for child in self._store.images.children(other))
         ]
         return sorted(parents, key=lambda parent: parent.size, reverse=True)
