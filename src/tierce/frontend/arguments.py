@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from tierce.dockerfile import words
-from tierce.dockerfile.parser import DockerfileWarning
+from tierce.dockerfile.instructions import Arg
+from tierce.dockerfile.parser import Dockerfile, DockerfileWarning
 from tierce.errors import InvalidValue, UsageError
+from tierce.oci.platform import Platform
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from tierce.dockerfile.instructions import Arg
-    from tierce.dockerfile.parser import Dockerfile
-    from tierce.oci.platform import Platform
 
 EPOCH = "SOURCE_DATE_EPOCH"
 NOT_IN_ENVIRONMENT = frozenset(["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"])

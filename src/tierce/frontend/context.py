@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from tierce.dockerfile import words
+from tierce.dockerfile.parser import Dockerfile, Instruction
 from tierce.errors import InvalidValue
-from tierce.graph.ops import LocalSource
+from tierce.frontend.options import Options
+from tierce.frontend.stages import Stage, Step
+from tierce.graph.ops import LocalSource, Op
 from tierce.graph.vertex import SourceRange, Vertex
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from tierce.dockerfile.parser import Dockerfile, Instruction
-    from tierce.frontend.options import Options
-    from tierce.frontend.stages import Stage, Step
-    from tierce.graph.ops import Op
 
 ENVIRONMENT_LIMIT = 8 << 20
 """Characters of all variables of a stage; the kernel takes less for one process."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from tierce.dockerfile.instructions import Copy
 from tierce.errors import InvalidValue
+from tierce.frontend.context import Context
+from tierce.frontend.image import ImageDraft
 from tierce.frontend.paths import absolute, destination, is_git, is_url
+from tierce.frontend.stages import Stage, Step
 from tierce.graph.ops import Copy as CopyOp
-
-TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
-if TYPE_CHECKING:
-    from tierce.dockerfile.instructions import Copy
-    from tierce.frontend.context import Context
-    from tierce.frontend.image import ImageDraft
-    from tierce.frontend.stages import Stage, Step
-    from tierce.graph.vertex import Vertex
+from tierce.graph.vertex import Vertex
 
 _MODE_LIMIT = 0o7777
 

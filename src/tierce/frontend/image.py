@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from tierce.errors import InvalidValue
 from tierce.frontend.options import Layer
-from tierce.oci.config import SIZE_LIMIT, ContainerConfig, History, ImageConfig
-
-TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
-if TYPE_CHECKING:
-    from tierce.graph.vertex import Vertex
-    from tierce.oci.config import Healthcheck
-    from tierce.oci.platform import Platform
+from tierce.graph.vertex import Vertex
+from tierce.oci.config import SIZE_LIMIT, ContainerConfig, Healthcheck, History, ImageConfig
+from tierce.oci.platform import Platform
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_SHELL = ("/bin/sh", "-c")

@@ -8,31 +8,26 @@ from __future__ import annotations
 import time
 
 from tierce.dockerfile.gotext import well_formed
-from tierce.dockerfile.instructions import Arg, Copy, From, Run, Workdir
-from tierce.dockerfile.parser import parse_trigger
+from tierce.dockerfile.instructions import Arg, Command, Copy, From, Run, Workdir
+from tierce.dockerfile.parser import Dockerfile, parse_trigger
 from tierce.dockerfile.readers import read_all, read_instruction
 from tierce.errors import InvalidValue, NotFound
 from tierce.frontend import arguments, metadata
 from tierce.frontend.context import Context
 from tierce.frontend.copy import lower_copy
 from tierce.frontend.image import ImageDraft
-from tierce.frontend.options import Options, Plan, ResolvedImage
+from tierce.frontend.options import ImageRequest, Options, Plan, ResolvedImage, Resolver
 from tierce.frontend.paths import absolute, working_directory
 from tierce.frontend.run import lower_run
 from tierce.frontend.stages import External, Stage, StageGraph, Step
 from tierce.graph.ops import ImageSource, MakeDirectory, Scratch
+from tierce.graph.vertex import Vertex
+from tierce.oci.config import ImageConfig
 from tierce.oci.platform import Platform
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from tierce.dockerfile.instructions import Command
-    from tierce.dockerfile.parser import Dockerfile
-    from tierce.frontend.options import ImageRequest, Resolver
-    from tierce.graph.vertex import Vertex
-    from tierce.oci.config import ImageConfig
-
 
 __all__ = ["Options", "Plan", "ResolvedImage", "lower"]
 

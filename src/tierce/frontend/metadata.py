@@ -7,13 +7,10 @@ from tierce.dockerfile.gotext import duration_text, plain_list, quoted_list
 from tierce.dockerfile.ports import parse_port
 from tierce.errors import InvalidValue
 from tierce.frontend.arguments import NOT_IN_ENVIRONMENT
-
-TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
-if TYPE_CHECKING:
-    from tierce.frontend.context import Context
-    from tierce.frontend.image import ImageDraft
-    from tierce.frontend.stages import Stage
-    from tierce.oci.config import Healthcheck
+from tierce.frontend.context import Context
+from tierce.frontend.image import ImageDraft
+from tierce.frontend.stages import Stage
+from tierce.oci.config import Healthcheck
 
 _SIGNALS = frozenset(
     "ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+
 from tierce.dockerfile.parser import DockerfileWarning
 from tierce.graph.vertex import Vertex
 from tierce.oci.config import ImageConfig
@@ -9,10 +11,6 @@ from tierce.oci.digest import Digest
 from tierce.oci.platform import Platform
 from tierce.oci.reference import Reference
 from tierce.values import Value
-
-TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
 
 
 class Options(Value):
@@ -83,10 +81,9 @@ class Plan(Value):
 
 ImageRequest = tuple[Reference, Platform]
 
-if TYPE_CHECKING:
-    Resolver = Callable[[Sequence[ImageRequest]], Mapping[ImageRequest, ResolvedImage]]
-    """Finds the images that a build starts from, all in one call, so that it can do so at once.
+Resolver = Callable[[Sequence[ImageRequest]], Mapping[ImageRequest, ResolvedImage]]
+"""Finds the images that a build starts from, all in one call, so that it can do so at once.
 
-    Called again only when triggers (ONBUILD) of a base image name further images. Raises
-    NotFound, with the reference as name, for an image that is not there.
-    """
+Called again only when triggers (ONBUILD) of a base image name further images. Raises
+NotFound, with the reference as name, for an image that is not there.
+"""

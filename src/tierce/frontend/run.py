@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from tierce.dockerfile import lexer
 from tierce.dockerfile.gotext import SPACES
+from tierce.dockerfile.instructions import Run
 from tierce.dockerfile.mounts import MountSpec, parse_mount
 from tierce.errors import InvalidValue
+from tierce.frontend.context import Context
+from tierce.frontend.image import ImageDraft
 from tierce.frontend.paths import absolute
-from tierce.graph.ops import Bind, CacheMount, Exec
-
-TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
-if TYPE_CHECKING:
-    from tierce.dockerfile.instructions import Run
-    from tierce.frontend.context import Context
-    from tierce.frontend.image import ImageDraft
-    from tierce.frontend.stages import External, Stage, Step
-    from tierce.graph.ops import Mount
-    from tierce.graph.vertex import Vertex
+from tierce.frontend.stages import External, Stage, Step
+from tierce.graph.ops import Bind, CacheMount, Exec, Mount
+from tierce.graph.vertex import Vertex
 
 _DEFAULT_MODE = 0o755
 

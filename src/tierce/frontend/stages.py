@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from tierce.dockerfile import words
 from tierce.dockerfile.gotext import quote
-from tierce.dockerfile.instructions import Arg, Copy, From, OnBuild, Run, Workdir
+from tierce.dockerfile.instructions import Arg, Command, Copy, From, OnBuild, Run, Workdir
+from tierce.dockerfile.parser import Dockerfile, Instruction
 from tierce.dockerfile.readers import parse_error
 from tierce.dockerfile.suggest import did_you_mean
 from tierce.errors import DockerfileError, InvalidValue
+from tierce.frontend.image import ImageDraft
+from tierce.frontend.options import ResolvedImage
+from tierce.graph.vertex import Vertex
 from tierce.oci.platform import Platform
 from tierce.oci.reference import Reference
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    from tierce.dockerfile.instructions import Command
-    from tierce.dockerfile.parser import Dockerfile, Instruction
-    from tierce.frontend.image import ImageDraft
-    from tierce.frontend.options import ResolvedImage
-    from tierce.graph.vertex import Vertex
 
 SCRATCH = "scratch"
 _STEP_TYPES = (Run, Copy, Workdir)

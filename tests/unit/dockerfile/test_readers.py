@@ -7,7 +7,6 @@ from tierce.dockerfile.parser import parse
 from tierce.dockerfile.readers import read_all
 from tierce.oci.config import Healthcheck
 
-
 ALL_HEALTH_FLAGS = "--interval=1s --timeout=2s --start-period=3s --start-interval=4s --retries=5"
 
 
