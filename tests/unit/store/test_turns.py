@@ -30,7 +30,8 @@ def somebody_waits(path: Path) -> bool:
         found = fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, door)
     finally:
         os.close(descriptor)
-    return struct.unpack("hhqqi4x", found)[0] != fcntl.F_UNLCK
+    kind: int = struct.unpack("hhqqi4x", found)[0]
+    return kind != fcntl.F_UNLCK
 
 
 def test_writer_that_wants_to_write_again_stands_behind_who_waits(path: Path, first: Turns) -> None:
