@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tierce.cli.flags import Command, Flag, Parsed
-from tierce.client.archives import Archives, is_url
+from tierce.client.imports import import_image, is_url
 from tierce.errors import UsageError
 from tierce.oci.platform import Platform
 
@@ -32,7 +32,8 @@ def run(options: Parsed, session: Session) -> int:
     """Import; the image ID goes to standard output."""
     source, name, *_ = [*options.arguments, ""]
     platform = options.text("platform") or session.environ.get("DOCKER_DEFAULT_PLATFORM", "")
-    image = Archives(session.store).import_filesystem(
+    image = import_image(
+        session.store,
         session.stdin.buffer if source == "-" else source,
         name,
         changes=options.texts("change"),
