@@ -49,7 +49,7 @@ class ProcessSpec(Value):
     """What runs in a container.
 
     `args` has at least one word; `env` holds "NAME=value"; `cwd` is absolute, and is made when
-    absent; `user` is as in USER, unresolved.
+    absent; `user` is as in USER, unresolved. With a `terminal`, `size` is its rows and columns.
     """
 
     args: tuple[str, ...]
@@ -57,6 +57,7 @@ class ProcessSpec(Value):
     cwd: str = "/"
     user: str = ""
     terminal: bool = False
+    size: tuple[int, int] | None = None
 
 
 class BindMount(Value):
@@ -146,6 +147,9 @@ def make_spec(
         },
         "linux": {"namespaces": [{"type": kind} for kind in _namespaces(isolation)]},
     }
+    if process.terminal and process.size is not None:
+        rows, columns = process.size
+        specification["process"]["consoleSize"] = {"height": rows, "width": columns}
     linux = specification["linux"]
     if isolation.privileged:
         linux["devices"] = list(_host_devices())

@@ -37,13 +37,17 @@ class TextFile(Value):
 
 
 class ContainerSpec(Value):
-    """All that makes a container. `root` is mounted in order, one mount over the other."""
+    """All that makes a container.
+
+    `root` is mounted in order, one mount over the other; `directories` are made in it if absent.
+    """
 
     root: tuple[MountSpec, ...]
     process: bundle.ProcessSpec
     isolation: bundle.Isolation
     binds: tuple[bundle.BindMount, ...] = ()
     files: tuple[TextFile, ...] = ()
+    directories: tuple[str, ...] = ()
 
 
 class Engine:
@@ -193,7 +197,7 @@ class Container:
         root = self._root
         root.mount(spec.root)
         identity = resolve_user(spec.process.user, root.read)
-        for path in ("/proc", "/dev", "/sys"):
+        for path in ("/proc", "/dev", "/sys", *spec.directories):
             root.make_directory(path)
         root.make_directory(spec.process.cwd, uid=identity.uid, gid=identity.gid)
         if not spec.binds:

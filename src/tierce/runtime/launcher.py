@@ -267,6 +267,15 @@ def sweep(directory: str) -> None:
             os.close(lock)
 
 
+def is_alive(directory: str, name: str) -> bool:
+    """Whether a launcher of this name lives, in whichever process."""
+    lock = _lock_of(f"{directory}/{name}") if name else -1
+    if lock >= 0:
+        os.close(lock)
+        return False
+    return bool(name) and os.path.exists(f"{directory}/{name}/{_LOCK}")
+
+
 def _locked_directory(parent: str) -> tuple[str, int]:
     """A new directory, and the descriptor that locks it."""
     while True:

@@ -1,0 +1,54 @@
+"""What `container run` is asked for."""
+
+from __future__ import annotations
+
+from tierce.values import Value
+
+NETWORKS = ("default", "host", "none")
+
+
+class HostPath(Value):
+    """Shows a file or directory of the host at `target`.
+
+    `source` and `target` are absolute. `create`: a missing source becomes a directory, as with
+    docker's --volume; else it is an error. `options` are options of mount(8) for propagation.
+    """
+
+    source: str
+    target: str
+    read_only: bool = False
+    create: bool = False
+    options: tuple[str, ...] = ()
+
+
+class RunRequest(Value):
+    """A container to be made of an image, and run in the foreground.
+
+    `image` is a reference or the beginning of an ID. `command` replaces the image's CMD when it
+    is not empty, `entrypoint` its ENTRYPOINT and CMD when it is not None (and with no word,
+    removes both). `env` holds (name, value); None takes a variable of the image away. Empty text
+    means: as the image has it or, for the names, one of our choice. `network` is one of
+    NETWORKS; "default" is the host's while there are no others. `stdin`: the process reads our
+    standard input. `remove`: nothing is left of the container when it has ended.
+    """
+
+    image: str
+    command: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] | None = None
+    name: str = ""
+    hostname: str = ""
+    env: tuple[tuple[str, str | None], ...] = ()
+    working_dir: str = ""
+    user: str = ""
+    stdin: bool = False
+    terminal: bool = False
+    remove: bool = False
+    binds: tuple[HostPath, ...] = ()
+    network: str = "default"
+    hosts: tuple[tuple[str, str], ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    id_file: str = ""
+    platform: str = ""
+    privileged: bool = False
+    host_pids: bool = False
+    read_only: bool = False
