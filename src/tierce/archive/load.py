@@ -38,11 +38,13 @@ if TYPE_CHECKING:
 class Loaded(Value):
     """What was loaded: an image, or of an index the image that suits this machine best.
 
-    `names` point to it now; without any it is known by its ID.
+    `names` point to it now; without any it is known by its ID. `replaced` are those of them that
+    pointed to another image before, with that image's ID.
     """
 
     names: tuple[Reference, ...]
     image: Image
+    replaced: tuple[tuple[Reference, Digest], ...] = ()
 
 
 def load(
@@ -63,7 +65,7 @@ def load(
     of it is verified, and names move last.
     Raises ArchiveError, DigestMismatch, StoreError.
     """
-    with store.leases.take("load images"), Staging(store) as staging:
+    with store.leases.take("load images"), Staging(store, on_progress) as staging:
         with open_archive(source, staging) as archive:
             try:
                 targets = _read(archive, platforms)
@@ -71,7 +73,7 @@ def load(
                 raise ArchiveError(f"read archive: {error.message}", hint=error.hint) from error
             if not targets:
                 raise ArchiveError("read archive: it has no images")
-            layers = _take_layers(store, staging, targets, on_progress)
+            layers = _take_layers(store, staging, targets)
         staging.publish()
         return _add(store, targets, layers)
 
@@ -109,10 +111,7 @@ def _suitable(targets: list[FoundTarget], platforms: Sequence[Platform]) -> list
 
 
 def _take_layers(
-    store: Store,
-    staging: Staging,
-    targets: Sequence[FoundTarget],
-    on_progress: Callable[[Progress], object] | None,
+    store: Store, staging: Staging, targets: Sequence[FoundTarget]
 ) -> dict[FoundLayer, Descriptor]:
     """Take in every layer, and verify it; what they are as blobs."""
     layers = list(
@@ -127,7 +126,7 @@ def _take_layers(
         for layer, kind in zip(layers, kinds)
     ]
     contents = [(layer.content, digest) for layer, digest in zip(layers, expected)]
-    digests = staging.take_in(contents, on_progress)
+    digests = staging.take_in(contents)
     _verify_diff_ids(store, staging, layers, kinds, digests)
     return {
         layer: Descriptor(compressed_layer(OCI_LAYER, kind), digest, layer.content.size)
@@ -186,10 +185,18 @@ def _add(
             best = best_match(Platform.host(), [image.platform for image in images]) or 0
             image = images[best].replace(index=indexes[0]) if indexes else images[0]
             loaded.append(Loaded(target.names, image))
-        for each in loaded:
-            for name in each.names:
-                store.images.tag(name, each.image.index or each.image.manifest)
-    return loaded
+        return [each.replace(replaced=_name(store, each)) for each in loaded]
+
+
+def _name(store: Store, loaded: Loaded) -> tuple[tuple[Reference, Digest], ...]:
+    """Let the names point to the image; the images that lost them."""
+    replaced = []
+    for name in loaded.names:
+        before = store.images.find(str(name))
+        if before is not None and before.id != loaded.image.id:
+            replaced.append((name, before.id))
+        store.images.tag(name, loaded.image.index or loaded.image.manifest)
+    return tuple(replaced)
 
 
 def _add_image(store: Store, found: FoundImage, layers: dict[FoundLayer, Descriptor]) -> Image:

@@ -24,6 +24,7 @@ from tierce.layer.compression import (
     ZSTD_MAGIC,
     open_decompressed,
 )
+from tierce.layer.limits import Limits
 from tierce.layer.reader import read_layer
 from tierce.oci.digest import Digest
 
@@ -43,8 +44,9 @@ if TYPE_CHECKING:
 
 
 _SMALL = 1 << 18
-_SMALL_TOTAL = 1 << 28
+_SMALL_TOTAL = 1 << 26
 _LINKS_LIMIT = 40
+_LIMITS = Limits(entries=200_000)
 _PIPE_BYTES = 1 << 20
 _ZEROS = bytes(1 << 20)
 _HEADERS = 1 << 13
@@ -98,9 +100,9 @@ def stage(staging: Staging, source: IO[bytes] | str | os.PathLike[str]) -> tuple
         buffered = _Borrowed(source).buffered() if extent is None else extent.buffered()
         if buffered.peek(6)[:6].startswith((BZIP2_MAGIC, XZ_MAGIC)):
             with archive_errors(), open_decompressed(buffered) as plain:
-                digest = staging.take_stream(plain, "the archive")
+                digest = staging.take_stream(plain, "the archive", 0)
         elif extent is None:
-            digest = staging.take_stream(buffered, "the archive")
+            digest = staging.take_stream(buffered, "the archive", 0)
         else:
             (digest,) = staging.take_in([(extent, None)])
     return digest, compression_of(staging.read(digest))
@@ -187,7 +189,7 @@ class _TarArchive:
         archive = cls()
         skimmer = _Skimmer(tar)
         with archive_errors():
-            for entry, content in read_layer(skimmer):
+            for entry, content in read_layer(skimmer, _LIMITS):
                 if content is not None:
                     archive._add(tar, entry)
                     skimmer.skim(entry.offset, entry.size)
@@ -267,7 +269,7 @@ class _StreamArchive(_TarArchive):
         """Read the whole stream: whoever writes a pipe would get an error otherwise."""
         _widen_pipe(stream)
         with archive_errors(), open_decompressed(_Borrowed(stream).buffered()) as plain:
-            for entry, content in read_layer(plain):
+            for entry, content in read_layer(plain, _LIMITS):
                 if content is not None:
                     self._take_member(entry.path, entry.size, content)
                 elif entry.link:
@@ -285,7 +287,7 @@ class _StreamArchive(_TarArchive):
             return
         expected = _digest_of_blob(name)
         if expected is None or not self._staging.has(expected):
-            expected = self._staging.take_stream(content, name, expected)
+            expected = self._staging.take_stream(content, name, size, expected)
         self._staged[name] = expected
 
     def _remember(self, name: str, size: int, content: IO[bytes]) -> Extent:

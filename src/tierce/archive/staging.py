@@ -49,11 +49,14 @@ class Staging:
     """Takes content in under its digest, and stores all of it at once, or nothing.
 
     A context manager: what is not published when the block ends is dropped. Its methods are for
-    one thread, which alone talks to the store.
+    one thread, which alone talks to the store; `on_progress` is called from several.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self, store: Store, on_progress: Callable[[Progress], object] | None = None
+    ) -> None:
         self._store = store
+        self._on_progress = on_progress
         self._held: dict[Digest, BlobWriter] = {}
         self._opened: dict[Digest, int] = {}
         self._blocks = ExitStack()
@@ -98,7 +101,6 @@ class Staging:
     def take_in(
         self,
         contents: Sequence[tuple[Extent, Digest | None]],
-        on_progress: Callable[[Progress], object] | None = None,
     ) -> list[Digest]:
         """Copy contents, hashing them meanwhile, several at once; their digests in order.
 
@@ -106,13 +108,12 @@ class Staging:
         """
         digests: list[Digest] = []
         for start in range(0, len(contents), _OPEN_AT_ONCE):
-            digests += self._take_in(contents[start : start + _OPEN_AT_ONCE], on_progress)
+            digests += self._take_in(contents[start : start + _OPEN_AT_ONCE])
         return digests
 
     def _take_in(
         self,
         contents: Sequence[tuple[Extent, Digest | None]],
-        on_progress: Callable[[Progress], object] | None,
     ) -> list[Digest]:
         found: list[_Copy | Digest] = []
         tasks: list[Task] = []
@@ -123,7 +124,7 @@ class Staging:
             if known is not None and self.has(known):
                 found.append(known)
                 continue
-            copy = _Copy(extent, expected, self.writer(), on_progress)
+            copy = _Copy(extent, expected, self.writer(), self._on_progress)
             found.append(copy)
             tasks += [copy.hash, copy.copy]
         run_all(tasks)
@@ -132,10 +133,16 @@ class Staging:
                 self.hold(each.digest, each.writer)
         return [each if isinstance(each, Digest) else each.digest for each in found]
 
-    def take_stream(self, stream: IO[bytes], name: str, expected: Digest | None = None) -> Digest:
-        """Copy a stream to its end; its digest. Raises DigestMismatch."""
+    def take_stream(
+        self, stream: IO[bytes], name: str, size: int, expected: Digest | None = None
+    ) -> Digest:
+        """Copy a stream to its end; its digest. A `size` of 0 is an unknown one.
+
+        Raises DigestMismatch.
+        """
         writer = self.writer()
         algorithm = "sha256" if expected is None else expected.algorithm
+        shown = _short_name(name, expected)
         with HashingPipeline(writer.write_unhashed, algorithm) as pipeline:
             while True:
                 buffer = pipeline.take()
@@ -143,6 +150,8 @@ class Staging:
                 if not got:
                     break
                 pipeline.put(buffer, got)
+                if self._on_progress is not None:
+                    self._on_progress(Progress(shown, pipeline.size, size))
             digest = pipeline.finish()
         if expected is not None and digest != expected:
             raise DigestMismatch(name, expected=str(expected), actual=str(digest))
@@ -170,6 +179,10 @@ def _fill(stream: IO[bytes], view: memoryview) -> int:
     return filled
 
 
+def _short_name(name: str, digest: Digest | None) -> str:
+    return name[:12] if digest is None else digest.short
+
+
 class _Copy:
     """One content on its way: hashed and copied by two tasks, which may run at the same time."""
 
@@ -184,7 +197,7 @@ class _Copy:
         self.expected = expected
         self.writer = writer
         self._on_progress = on_progress
-        self._name = extent.name[:12] if expected is None else expected.short
+        self._name = _short_name(extent.name, expected)
         self._digest: Digest | None = None
 
     @property

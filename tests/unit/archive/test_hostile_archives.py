@@ -35,6 +35,7 @@ from support.archives import (
 from tierce.archive.load import load
 from tierce.errors import ArchiveError, DigestMismatch, TierceError
 from tierce.store import Store
+from unit.oci import values
 
 PARTS = ImageParts(layer(), layer(padding=300_000))
 FIRST, SECOND = (blob_name(data) for data in PARTS.layers)
@@ -351,3 +352,28 @@ def test_any_name_is_a_name_or_refused(
             load(store, io.BytesIO(tar(members)))
         except ArchiveError:
             assert not store.images.all_names()
+
+
+members_of_items = st.fixed_dictionaries(
+    {},
+    optional={
+        "Config": st.just(blob_name(PARTS.config)) | values.json_documents,
+        "Layers": st.just([FIRST, SECOND]) | values.json_documents,
+        "RepoTags": st.just(["app:1"]) | values.json_documents,
+    },
+)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "index.json"])
+@given(document=values.json_documents | st.lists(members_of_items, max_size=2))
+def test_any_document_is_loaded_or_refused(
+    name: str, document: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("documents")
+    members = PARTS.members() | {"oci-layout": b"{}"} | {name: encoded(document)}
+    with Store.open(path / "store", path / "run") as store:
+        empty = everything_in(store)
+        try:
+            load(store, io.BytesIO(tar(members)))
+        except (ArchiveError, DigestMismatch):
+            assert everything_in(store) == empty

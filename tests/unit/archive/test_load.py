@@ -292,10 +292,15 @@ def test_layer_that_is_here_is_not_read_again(store: Store, tmp_path: Path) -> N
     assert layers_of(store, "app:1") == list(parts.layers)
 
 
-def test_progress_of_each_layer_reaches_its_size(store: Store, tmp_path: Path) -> None:
-    parts = ImageParts(layer(), layer(padding=BIG))
+@pytest.mark.parametrize("form", ["file", "pipe"])
+def test_progress_of_each_layer_reaches_its_size(form: str, store: Store, tmp_path: Path) -> None:
+    parts = ImageParts(layer({"a": b""}, padding=5 << 20), layer(padding=BIG))
     seen: list[Progress] = []
-    load(store, as_file(oci_archive(parts), tmp_path / "a.tar"), on_progress=seen.append)
+    if form == "file":
+        load(store, as_file(oci_archive(parts), tmp_path / "a.tar"), on_progress=seen.append)
+    else:
+        with as_pipe(tar(oci_archive(parts))) as pipe:
+            load(store, pipe, on_progress=seen.append)
     for data in parts.layers:
         steps = [each.current for each in seen if each.name == Digest.of(data).short]
         assert steps[-1] == len(data)
@@ -315,8 +320,10 @@ def test_later_member_of_the_same_name_counts(store: Store, tmp_path: Path) -> N
 
 def test_name_moves_to_the_image_loaded_last(store: Store, tmp_path: Path) -> None:
     first, second = ImageParts(layer()), ImageParts(layer({"new": b""}))
-    load(store, as_file(docker_archive(first, "app:1"), tmp_path / "a.tar"))
-    load(store, as_file(docker_archive(second, "app:1"), tmp_path / "b.tar"))
+    (loaded,) = load(store, as_file(docker_archive(first, "app:1"), tmp_path / "a.tar"))
+    assert loaded.replaced == ()
+    (loaded,) = load(store, as_file(docker_archive(second, "app:1"), tmp_path / "b.tar"))
+    assert [(name.familiar, str(old)) for name, old in loaded.replaced] == [("app:1", first.id)]
     assert str(store.images.resolve("app:1").id) == second.id
     assert store.images.find(first.id) is not None
 

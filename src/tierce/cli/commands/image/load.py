@@ -43,7 +43,13 @@ def run(options: Parsed, session: Session) -> int:
             on_progress=show if shown else None,
         )
     for each in loaded:
+        replaced = dict(each.replaced)
         for name in each.names:
+            if name in replaced:
+                session.print(
+                    f"The image {name.familiar} already exists, renaming the old one with ID "
+                    f"{replaced[name]} to empty string"
+                )
             session.print(f"Loaded image: {name.familiar}")
         if not each.names:
             session.print(f"Loaded image ID: {each.image.id}")
