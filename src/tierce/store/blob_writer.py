@@ -172,6 +172,11 @@ class BlobWriter:
             )
         return self._finish(digest)
 
+    @property
+    def path(self) -> str:
+        """The temporary file that is written, until the block ends."""
+        return self._path
+
     def fileno(self) -> int:
         """The file that is written, so that pieces of it can be read again. Not to be closed."""
         return self._descriptor
