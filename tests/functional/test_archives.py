@@ -27,8 +27,11 @@ from support.archives import (
     old_docker_archive,
     tar,
 )
+from tierce.store import Store
 
 STANDINS = Path("~/.cache/tierce-standins").expanduser()
+
+PROGRAM = [sys.executable, "-c", "from tierce.cli.main import entry; entry()"]
 
 Tierce = Callable[..., "subprocess.CompletedProcess[bytes]"]
 
@@ -38,12 +41,11 @@ needs_skopeo = pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo
 @pytest.fixture
 def tierce(tmp_path: Path) -> Tierce:
     """Runs the command line on a store of the test's own; fails when it does not end with 0."""
-    program = [sys.executable, "-c", "from tierce.cli.main import entry; entry()"]
 
     def run(
         *arguments: object, status: int = 0, **options: object
     ) -> "subprocess.CompletedProcess[bytes]":
-        words = [*program, *map(str, arguments)]
+        words = [*PROGRAM, *map(str, arguments)]
         environ = os.environ | {"TIERCE_ROOT": str(tmp_path / "root"), "NO_COLOR": "1"}
         options = {"capture_output": True, "env": environ} | options
         done = subprocess.run(words, check=False, **options)  # type: ignore[call-overload]
@@ -214,6 +216,22 @@ def test_import_of_what_is_no_tar_is_refused(tierce: Tierce) -> None:
     done = tierce("import", "-", "base", input=b"text\n" * 1000, status=1)
     assert done.stderr.startswith(b"tierce: read archive: ")
     assert tierce("images", "-q").stdout == b""
+
+
+def test_killed_load_leaves_a_store_that_works(tierce: Tierce, tmp_path: Path) -> None:
+    parts = ImageParts(layer(padding=8 << 20))
+    data = tar(docker_archive(parts, "app:1"))
+    environ = os.environ | {"TIERCE_ROOT": str(tmp_path / "root")}
+    with subprocess.Popen([*PROGRAM, "load"], stdin=subprocess.PIPE, env=environ) as process:
+        assert process.stdin is not None
+        # More than a pipe holds: once it is written, the layer is on its way into the store.
+        process.stdin.write(data[: 5 << 20])
+        process.kill()
+    assert tierce("images", "-q").stdout == b""
+    with Store.open(tmp_path / "root", tmp_path / "run") as store:
+        store.collect()
+        assert [path for path in store.paths.blobs.rglob("*") if path.is_file()] == []
+    assert tierce("load", input=data).stdout == b"Loaded image: app:1\n"
 
 
 @needs_skopeo
