@@ -102,7 +102,7 @@ def _stanzas(text: str) -> Iterator[AptSource]:
         name = ""
         for line in lines:
             if line[0] in " \t":  # goes on with the field above
-                fields[name] = f"{fields.get(name, '')} {line.strip()}"
+                fields[name] = f"{fields.get(name, '')} {line.strip()}".strip()
             else:
                 name, _, value = line.partition(":")
                 name = name.strip().lower()

@@ -162,8 +162,10 @@ class _Output(io.RawIOBase):
         status = self._process.wait()
         self._listener.join()
         if status:
-            words = "; ".join(self._last_words[-3:]) or f"exit status {status}"
-            raise TierceError(f"{self._doing}: {self._shown} failed: {words}", hint=self._hint())
+            # The first error is the cause; those after it tell who gave up because of it.
+            errors = [line[3:] for line in self._last_words if line.startswith("E: ")]
+            cause = (errors or self._last_words[-1:] or [f"exit status {status}"])[0]
+            raise TierceError(f"{self._doing}: {self._shown} failed: {cause}", hint=self._hint())
 
     def _hint(self) -> str:
         words = " ".join(self._last_words).lower()
@@ -182,9 +184,7 @@ class _Output(io.RawIOBase):
             for raw in stream:
                 line = raw.decode(errors="replace").strip()
                 text = line.removeprefix("I: ")
-                if not text or text.startswith("done"):
-                    continue
-                if line.startswith("I: ") or self._shown == "debootstrap":
+                if text == line:
+                    self._last_words = [*self._last_words[-99:], line]
+                elif text.endswith("...") and "tempdir" not in text and "signal" not in text:
                     self._report(text)
-                if not line.startswith("I: "):
-                    self._last_words = [*self._last_words[-19:], text.removeprefix("E: ")]

@@ -86,20 +86,20 @@ def _mmdebstrap(request: BootstrapRequest, release: Release, directory: str) -> 
     if request.architecture:
         command.append(f"--architectures={request.architecture}")
     command += [release.suite, "-"]
-    return command + ([request.mirror] if request.mirror else _as_mirrors(sources, directory))
+    return command + (
+        [request.mirror] if request.mirror else _as_mirrors(release, sources, directory)
+    )
 
 
-def _as_mirrors(sources: Sequence[AptSource], directory: str) -> list[str]:
-    """The sources as mmdebstrap takes them: lines as words, stanzas as files."""
-    mirrors = []
-    for number, source in enumerate(sources):
-        if source.is_line:
-            mirrors.append(source.text)
-        else:
-            path = os.path.join(directory, f"base{number}.sources")
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(source.text + "\n")
-            mirrors.append(path)
+def _as_mirrors(release: Release, sources: Sequence[AptSource], directory: str) -> list[str]:
+    """The sources as mmdebstrap takes them: lines as words, stanzas in a file."""
+    mirrors = [source.text for source in sources if source.is_line]
+    stanzas = [source.text for source in sources if not source.is_line]
+    if stanzas:
+        path = os.path.join(directory, f"{release.distribution}.sources")  # its name in the image
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("\n\n".join(stanzas) + "\n")
+        mirrors.append(path)
     return mirrors
 
 

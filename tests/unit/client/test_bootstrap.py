@@ -52,7 +52,7 @@ def arguments(tmp_path: Path) -> list[str]:
     return (tmp_path / "arguments").read_text().splitlines()
 
 
-GOOD = "print('I: running', file=sys.stderr)\nwrite(tar)"
+GOOD = "print('I: running it...', file=sys.stderr)\nwrite(tar)"
 
 
 def test_image_has_the_files_and_starts_a_shell(store: Any, program: Any) -> None:
@@ -63,7 +63,7 @@ def test_image_has_the_files_and_starts_a_shell(store: Any, program: Any) -> Non
     assert config.config.cmd == ("bash",)
     assert [name.partition("=")[0] for name in config.config.env] == ["PATH"]
     assert store.images.resolve("debian:bookworm") == image
-    assert lines == ["making debian:bookworm with mmdebstrap", "running"]
+    assert lines == ["making debian:bookworm with mmdebstrap", "running it..."]
     tree: Tree = store.snapshots.view(store.snapshots.for_layers(config.diff_ids).id)
     assert [entry.path for entry in tree.children("usr/bin")] == ["usr/bin/bash"]
 
@@ -97,7 +97,7 @@ def test_same_epoch_gives_the_same_image(store: Any, program: Any) -> None:
     program(GOOD + "\nassert os.environ['SOURCE_DATE_EPOCH'] == '1700000000'")
     request = BootstrapRequest("debian:bookworm", epoch=1700000000)
     first = bootstrap(store, request)
-    assert bootstrap(store, request) == first
+    assert bootstrap(store, request).manifest == first.manifest
     assert store.images.config(first).created == "2023-11-14T22:13:20Z"
 
 
