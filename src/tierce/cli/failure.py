@@ -12,7 +12,7 @@ import tempfile
 import time
 import traceback
 
-from tierce import __version__
+import tierce
 from tierce.cli.excerpt import write_build_error
 from tierce.errors import BuildError, DockerfileError, TierceError, UsageError
 
@@ -52,7 +52,7 @@ def show(error: BaseException, command: Command, stream: TextIO, *, debug: bool)
 def write_report(error: BaseException) -> str:
     """Save the traceback and what led to it; return the file's path, or "" if that fails too."""
     lines = [
-        f"tierce {__version__}, Python {sys.version.split()[0]}, {' '.join(os.uname())}",
+        f"tierce {tierce.__version__}, Python {sys.version.split()[0]}, {' '.join(os.uname())}",
         f"at {time.strftime('%Y-%m-%d %H:%M:%S %z')}: {sys.argv}",
         "".join(traceback.format_exception(error)),
     ]

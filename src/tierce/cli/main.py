@@ -12,7 +12,7 @@ import gc
 import os
 import sys
 
-from tierce import __version__
+import tierce
 from tierce.cli import table
 from tierce.cli.flags import Command, Flag, Parsed, check_arguments, parse
 from tierce.cli.session import Session
@@ -88,7 +88,7 @@ def main(argv: Sequence[str] | None = None, *, ends_process: bool = False) -> in
         options = parse(ROOT, words)
         debug = options.flag("debug")
         if options.flag("version"):
-            sys.stdout.write(f"tierce version {__version__}\n")
+            sys.stdout.write(f"tierce version {tierce.__version__}\n")
             status = 0
         elif options.wants_help or not options.arguments or options.arguments[0] == "help":
             status = show_help(options)

@@ -7,8 +7,6 @@ session)`; it is imported when the command is run, so that a command pays for no
 
 from __future__ import annotations
 
-import keyword
-
 from tierce.cli.flags import nearest
 from tierce.errors import UsageError
 from tierce.values import Value
@@ -136,8 +134,8 @@ def aliases(path: str) -> list[str]:
 def load(path: str) -> ModuleType:
     """The module of a command."""
     module = path.replace(" ", ".")
-    if keyword.iskeyword(module.rpartition(".")[2]):
-        module += "_"
+    if module.endswith(".import"):
+        module += "_"  # no module can be named by a keyword
     return load_module(f"tierce.cli.commands.{module}")
 
 

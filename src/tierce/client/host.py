@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tierce import __version__
+import tierce
 from tierce.errors import TierceError
 from tierce.linux.cgroups import detect
 from tierce.linux.process import effective_capabilities
@@ -53,7 +53,7 @@ def system_info(store: Store) -> SystemInfo:
     containers = store.containers.list()
     uname = os.uname()
     return SystemInfo(
-        version=__version__,
+        version=tierce.__version__,
         root=str(store.paths.root),
         run=str(store.paths.run),
         snapshotter=store.parts.snapshotter.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from tierce import __version__
+import tierce
 from tierce.cli.flags import INSPECT_FORMAT_HELP, Command, Flag, Parsed
 from tierce.cli.table import load_module
 
@@ -32,7 +32,7 @@ def run(options: Parsed, session: Session) -> int:
         return 0
     session.stdout.write(
         "Client:\n"
-        f" Version:           {__version__}\n"
+        f" Version:           {tierce.__version__}\n"
         f" Python version:    {python_version()}\n"
         f" OS/Arch:           linux/{architecture()}\n"
         " Context:           default\n"
@@ -46,7 +46,7 @@ def document() -> Struct:
     """Who asks for the version of the server gets that of the client, which does its work."""
     make: type[Struct] = load_module("tierce.cli.format.values").Struct
     common = {
-        "Version": __version__,
+        "Version": tierce.__version__,
         "Os": "linux",
         "Arch": architecture(),
         "KernelVersion": os.uname().release,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from tierce.cli.format.gojson import encode
 from tierce.cli.format.values import FormatError, Struct
 from tierce.cli.format.width import display_width
 from tierce.cli.table import load_module
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 NARROWEST_COLUMN, PADDING = 10, 3
 
@@ -33,6 +32,7 @@ def render_rows(
         lines += [[str(row[name]) for name in columns] for row in rows]
         return aligned(lines)
     if form == "json":
+        encode: Callable[[Struct], str] = load_module("tierce.cli.format.gojson").encode
         return "".join(f"{encode(row)}\n" for row in rows)
     is_table = form.startswith("table")
     text = form.removeprefix("table") if is_table else form

@@ -9,10 +9,11 @@ def display_width(text: str) -> int:
         return len(text)
     import unicodedata  # only where it is needed: it takes a megabyte
 
-    return sum(
-        0 if unicodedata.combining(character) else 2 if _is_wide(character) else 1
-        for character in text
-    )
+    width = 0
+    for character in text:
+        if not unicodedata.combining(character):
+            width += 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
+    return width
 
 
 def cut(text: str, width: int) -> str:
@@ -37,9 +38,3 @@ def shorten(text: str, width: int) -> str:
     if display_width(text) <= width:
         return text
     return cut(text, width - 1) + "…"
-
-
-def _is_wide(character: str) -> bool:
-    import unicodedata
-
-    return unicodedata.east_asian_width(character) in {"W", "F"}
