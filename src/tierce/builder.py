@@ -97,7 +97,7 @@ class _Build:
         self._listener = listener
         self._cancelled = cancelled
         self._tags = [_tag(text) for text in request.tags]
-        self._platform = Platform.parse(request.platform) if request.platform else Platform.host()
+        self._platform = Platform.parse(request.platform) if request.platform else None
         self._dockerfile = DOCKERFILE
 
     def run(self) -> BuildResult:
