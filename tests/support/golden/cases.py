@@ -20,13 +20,17 @@ import json
 import tomllib
 import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from support.golden.contexts import Entry, write_context
 from support.golden.trees import FlatImage
 
 DIRECTORY = Path(__file__).parents[2] / "golden/builds"
 _MARK_OF_BASE = "bin/busybox"
+
+
+class BuildFailed(Exception):
+    """A builder refused a case; the text is what it said."""
 
 
 class Case(NamedTuple):
@@ -45,6 +49,25 @@ class Case(NamedTuple):
         nanoseconds = zlib.crc32(self.name.encode()) % 10**9
         write_context(directory, {**self.context, self.file: self.dockerfile}, nanoseconds)
         return directory / self.file
+
+
+class Builder(Protocol):
+    """BuildKit or tierce, as something that builds cases."""
+
+    def build(self, case: Case, context: Path, dockerfile: Path) -> FlatImage:
+        """Raises BuildFailed."""
+        ...
+
+
+def result_of(builder: Builder, case: Case, directory: Path, plain: FlatImage) -> dict[str, Any]:
+    """Build the case in a directory of its own; what would be recorded of it."""
+    context = directory / case.name
+    dockerfile = case.write(context)
+    try:
+        image = builder.build(case, context, dockerfile)
+    except BuildFailed as failure:
+        return {"error": str(failure)}
+    return expectation_of(image, plain)
 
 
 def groups() -> list[str]:
@@ -101,7 +124,14 @@ def expectation_of(image: FlatImage, base: FlatImage) -> dict[str, Any]:
 
 
 def differences(expected: dict[str, Any], actual: dict[str, Any]) -> list[str]:
-    """One line for each path and each field of the config that is not as expected."""
+    """What is not as expected, path by path and field by field of the config; lines to print."""
+    if "error" in expected or "error" in actual:
+        if expected.keys() == actual.keys():
+            return []  # each has its own words for why
+        return [
+            f"expected {expected.get('error', 'success')}",
+            f"got {actual.get('error', 'success')}",
+        ]
     found = []
     for part in ("tree", "times", "config"):
         wanted, got = expected[part], actual[part]

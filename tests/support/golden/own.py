@@ -1,0 +1,41 @@
+"""tierce as a builder of golden cases."""
+
+import tarfile
+import tempfile
+from pathlib import Path
+
+from support.golden.cases import BuildFailed, Case
+from support.golden.trees import FlatImage, read_archive
+from tierce.builder import BuildRequest
+from tierce.client.archives import Archives
+from tierce.client.builds import Builds
+from tierce.errors import BuildError, DockerfileError, InvalidValue, NotFound, UsageError
+from tierce.store import Store
+
+
+class TierceBuilder:
+    """Builds into one store, which is given the bases first; cases share its cache."""
+
+    def __init__(self, store: Store, bases: Path) -> None:
+        self._store = store
+        with tempfile.TemporaryFile() as archive:
+            with tarfile.open(fileobj=archive, mode="w") as tar:
+                tar.add(bases, ".")
+            archive.seek(0)
+            Archives(store).load(archive)
+
+    def build(self, case: Case, context: Path, dockerfile: Path) -> FlatImage:
+        request = BuildRequest(
+            context=str(context),
+            dockerfile=str(dockerfile),
+            build_args=tuple(case.args.items()),
+            labels=tuple(case.labels.items()),
+            target=case.target,
+        )
+        try:
+            result = Builds(self._store).build(request)
+        except (BuildError, DockerfileError, InvalidValue, NotFound, UsageError) as error:
+            raise BuildFailed(error.message) from error
+        with tempfile.NamedTemporaryFile() as archive:
+            Archives(self._store).save([str(result.image_id)], archive.name)
+            return read_archive(Path(archive.name))
