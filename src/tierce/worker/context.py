@@ -4,72 +4,94 @@ Each directory is read once in a build, so that all steps see the same list of f
 docker, files of a context belong to root whoever owns them on the host; sockets do not exist.
 """
 
+from __future__ import annotations
+
 import hashlib
 import marshal
 import os
 import stat
 import threading
-from collections.abc import Iterator
-from typing import Protocol
+from bisect import bisect_left
 
-from tierce.errors import BuildError
+from tierce.errors import BuildError, Cancelled
 from tierce.layer.entry import Content, Entry
-from tierce.worker.digests import DigestCache, Stamp, now_racy_after
+from tierce.layer.host import KINDS, list_xattrs, read_xattrs
+from tierce.worker.digests import DigestCache, now_racy_after
 
-_KINDS = {
-    stat.S_IFREG: "file",
-    stat.S_IFDIR: "dir",
-    stat.S_IFLNK: "symlink",
-    stat.S_IFCHR: "char",
-    stat.S_IFBLK: "block",
-    stat.S_IFIFO: "fifo",
-}
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Protocol
+
+    class Exclusions(Protocol):
+        """What .dockerignore says; paths are relative to the context."""
+
+        def matches(self, path: str, is_directory: bool) -> bool: ...
+        def may_hold_exceptions(self, directory: str) -> bool: ...
+
+
 _MAX_LINKS = 255  # as BuildKit's in-root resolution
 _CHUNK_BYTES = 1 << 20
+_ROW_BYTES = 6 * 8
+_TYPE_MASK = 0o170000
+_MODE_MASK = 0o7777
+_LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# O_NONBLOCK: a file that was replaced by a FIFO since it was listed must fail, not hang.
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 Row = tuple[str, int, int, int, int, int, int]
-"""One name in a directory: (name, st_mode, inode, size, mtime_ns, ctime_ns, links)."""
+"""One name in a directory: (name, st_mode, inode, size, mtime_ns, ctime_ns, links).
 
-
-class Exclusions(Protocol):
-    """What .dockerignore says; paths are relative to the context."""
-
-    def matches(self, path: str, is_dir: bool) -> bool: ...
-    def may_hold_exceptions(self, path: str) -> bool: ...
+What is between mode and links is a `digests.Stamp`.
+"""
 
 
 class LocalTree:
-    """The files below `root`; paths are relative to it, without a leading slash."""
+    """The files below `root`: a `tierce.layer.view.Tree`.
+
+    Safe to share between threads. What cannot be read is a BuildError. A file that is changed
+    under a build may be seen in either state, but is never taken for what it was before.
+    """
 
     def __init__(self, root: str, ignore: Exclusions | None, digests: DigestCache) -> None:
         self.root = root
+        self.bytes_read = 0
+        """Bytes of files that were read because their digest was not known."""
+        self.bytes_listed = 0
+        """About how many bytes of metadata were read."""
+        self.cancelled: threading.Event | None = None
+        """Reading of files stops with Cancelled once this is set."""
         self._ignore = ignore
         self._digests = digests
         self._racy_after = now_racy_after()
         self._directories: dict[str, list[Row]] = {}
         self._entries: dict[str, list[Entry]] = {}
-        self._lock = threading.RLock()
-        self.bytes_read = 0
-        """Bytes of files that were read because their digest was not known."""
+        self._stamps: dict[str, str] = {}
+        self._known: dict[str, bytes] = {}
+        self._linked: set[str] = set()
+        self._lock = threading.Lock()
 
     # Tree
 
     def lookup(self, path: str) -> Entry | None:
-        """The entry at a path whose parents are real directories; links are not followed."""
-        if not path:
-            status = os.lstat(self.root)
-            return Entry("", "dir", stat.S_IMODE(status.st_mode), 0, 0, 0, status.st_mtime_ns, "")
+        """What is at `path`, as lstat; links among its parents are followed inside the root."""
         parent, _, name = path.rpartition("/")
+        if parent not in self._directories or name in {"", ".", ".."}:
+            parent, name = self._parent(path)
+        if not name:
+            return self._root_entry()
         row = self._row(parent, name)
-        return self._entry(path, row) if row is not None else None
+        return self._entry(f"{parent}/{name}" if parent else name, row) if row else None
 
     def resolve(self, path: str) -> str:
         """The path with every link followed, none of them out of the root."""
         done: list[str] = []
-        todo = [part for part in path.split("/") if part not in ("", ".")][::-1]
+        todo = path.split("/")[::-1]
         links = 0
         while todo:
             part = todo.pop()
+            if part in {"", "."}:
+                continue
             if part == "..":
                 if done:
                     done.pop()
@@ -81,216 +103,320 @@ class LocalTree:
             links += 1
             if links > _MAX_LINKS:
                 raise BuildError(f"resolve {path}: too many symbolic links")
-            target = os.readlink("/".join([self.root, *done, part]))
+            target = self._readlink("/".join([*done, part]))
             if target.startswith("/"):
                 done = []
-            todo += [each for each in target.split("/") if each not in ("", ".")][::-1]
+            todo += target.split("/")[::-1]
         return "/".join(done)
 
     def children(self, path: str) -> list[Entry]:
-        """What is in a directory, sorted by name."""
-        known = self._entries.get(path)
-        if known is None:
-            prefix = f"{path}/" if path else ""
-            known = [self._entry(prefix + row[0], row) for row in self.rows(path)]
-            self._entries[path] = known
-        return known
+        """What is in a directory, sorted by name; nothing when it is none."""
+        return self._children(path if path in self._directories else self.resolve(path))
 
     def walk(self, path: str = "") -> Iterator[Entry]:
-        """Everything below a directory, each directory before what it holds, names sorted."""
-        for entry in self.children(path):
-            yield entry
-            if entry.kind == "dir":
-                yield from self.walk(entry.path)
+        """Everything below a directory, each directory before what it holds, names sorted.
+
+        A further name of a file that came before is a "hardlink", with that name as its `link`.
+        """
+        first_names: dict[tuple[int, int], str] = {}
+        stack = [iter(self.children(path))]
+        while stack:
+            for entry in stack[-1]:
+                if entry.kind == "dir":
+                    yield entry
+                    stack.append(iter(self._children(entry.path)))
+                    break
+                if self._linked and entry.path in self._linked:
+                    yield self._hard_linked(entry, first_names)
+                else:
+                    yield entry
+            else:
+                stack.pop()
 
     def content(self, entry: Entry) -> Content:
         """Where the bytes of a file are."""
         return Content(f"{self.root}/{entry.path}", 0, entry.size)
 
     def file_digest(self, entry: Entry) -> bytes:
-        """SHA-256 of a file, remembered from an earlier build where the file is unchanged."""
-        path = entry.path
-        parent, _, name = path.rpartition("/")
-        row = self._row(parent, name)
-        if row is None:
-            raise BuildError(f"read {path}: it disappeared from the build context")
-        stamp = _stamp(row)
-        with self._lock:
-            known = self._digests.get(path, stamp)
-        if known:
-            return known
-        digest = self._read(path, row)
-        self.learn(path, digest)
+        """SHA-256 of a file, remembered from an earlier build where the file is unchanged.
+
+        The same for all of a build, unless `learn` says something else.
+        """
+        digest = self._known.get(entry.path) or entry.digest
+        if not digest:
+            digest = self._read(entry)
+            self.learn([(entry, digest)])
         return digest
 
     # What only a directory of the host has
 
-    def learn(self, path: str, digest: bytes) -> None:
-        """Remember the digest of a file, as it was when its directory was read."""
-        parent, _, name = path.rpartition("/")
-        row = self._row(parent, name)
-        if row is not None:
-            with self._lock:
-                self._digests.put(path, _stamp(row), digest, self._racy_after)
+    def learn(self, digests: Iterable[tuple[Entry, bytes]]) -> bool:
+        """Remember the digests of files that were read; whether one was not known before.
 
-    def remembers(self, path: str) -> bool:
-        """Whether the digest of a file is known without reading it."""
-        parent, _, name = path.rpartition("/")
+        The next build trusts them as long as a file is as it was when its directory was listed.
+        """
+        directory, rows = "", dict[str, Row]()
+        has_news = False
+        for entry, digest in digests:
+            path = entry.path
+            if digest == (self._known.get(path) or entry.digest):
+                continue
+            has_news = True
+            self._known[path] = digest
+            parent, _, name = path.rpartition("/")
+            if parent != directory or not rows:
+                directory, rows = parent, {row[0]: row for row in self.rows(parent)}
+            row = rows.get(name)
+            # `_entry` takes a file whose digest is remembered for one without attributes.
+            if row is not None and not entry.xattrs:
+                self._digests.put(path, row[2:6], digest, self._racy_after)
+        return has_news
+
+    def confirm(self, entry: Entry, digest: bytes) -> None:
+        """Raise BuildError when a file that was read is not what it was as it was listed."""
+        known = self._known.get(entry.path) or entry.digest
+        if known:
+            if known != digest:
+                raise _changed(entry.path)
+            return
+        self.check_unchanged(entry)
+        self.learn([(entry, digest)])
+
+    def check_unchanged(self, entry: Entry) -> None:
+        """Raise BuildError when a file was written to since it was listed."""
+        parent, _, name = entry.path.rpartition("/")
+        try:
+            status = os.lstat(f"{self.root}/{entry.path}")
+        except OSError as error:
+            raise _unreadable(entry.path, error) from error
         row = self._row(parent, name)
-        with self._lock:
-            return row is not None and bool(self._digests.get(path, _stamp(row)))
+        stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        if row is None or row[2:6] != stamp:
+            raise _changed(entry.path)
 
     def stamp_digest(self, path: str) -> str:
         """A digest of the metadata of everything at and below a path, mtime and ctime included.
 
-        While it stays, so does all content. Empty when something is too fresh to be sure.
+        While it stays, so does all content. Empty when something is too fresh to be sure. The
+        links among the path's parents have been followed.
         """
-        parent, _, name = path.rpartition("/")
-        rows: list[tuple[str, list[Row]]] = []
+        stamp = self._stamps.get(path)
+        if stamp is None:
+            stamp = self._stamps[path] = self._stamp(path)
+        return stamp
+
+    def _stamp(self, path: str) -> str:
+        digest = hashlib.sha256()
         if path:
-            own = self._row(parent, name)
-            rows.append(("", [own] if own else []))
-        entry_is_directory = not path or (rows[0][1] and stat.S_ISDIR(rows[0][1][0][1]))
-        if entry_is_directory:
-            stack = [path]
-            while stack:
-                directory = stack.pop()
-                listed = self.rows(directory)
-                rows.append((directory, listed))
-                prefix = f"{directory}/" if directory else ""
-                stack += [prefix + row[0] for row in listed if stat.S_ISDIR(row[1])]
-        limit = self._racy_after
-        for _, listed in rows:
-            for row in listed:
-                if row[5] >= limit:
-                    return ""
-        # Version 2 of the format has no references, so that equal rows give equal bytes.
-        return hashlib.sha256(marshal.dumps(rows, 2)).hexdigest()
+            parent, _, name = path.rpartition("/")
+            row = self._row(parent, name)
+            if row is None or row[5] >= self._racy_after:
+                return ""
+            digest.update(marshal.dumps(row, 2))
+            if not stat.S_ISDIR(row[1]):
+                return digest.hexdigest()
+        stack = [path]
+        while stack:
+            directory = stack.pop()
+            rows = self.rows(directory)
+            if rows and max([row[5] for row in rows]) >= self._racy_after:
+                return ""
+            # Version 2 of the format has no references: equal rows give equal bytes.
+            digest.update(marshal.dumps((directory, rows), 2))
+            prefix = f"{directory}/" if directory else ""
+            stack += [prefix + row[0] for row in rows if stat.S_ISDIR(row[1])]
+        return digest.hexdigest()
 
     def save(self) -> None:
         """Keep what was learned for the next build."""
-        with self._lock:
-            gone = set()
-            listed = {
-                directory: {row[0] for row in rows} for directory, rows in self._directories.items()
-            }
-            for path in self._digests.paths():
-                parent, _, name = path.rpartition("/")
-                if parent in listed and name not in listed[parent]:
-                    gone.add(path)
-            self._digests.save(gone)
+        if self._digests.has_news:
+            self._digests.save(self._finder_of_gone())
 
     def rows(self, directory: str) -> list[Row]:
         """The names in a directory that are not excluded, sorted; empty when it is not one."""
         known = self._directories.get(directory)
         if known is None:
-            known = self._scan(directory)
-            self._directories[directory] = known
+            # Of two threads that scan a directory, one has the say.
+            known = self._directories.setdefault(directory, self._scan(directory))
+            with self._lock:
+                self.bytes_listed += sum([len(row[0]) + _ROW_BYTES for row in known])
         return known
 
     def _scan(self, directory: str) -> list[Row]:
-        rows: list[Row] = []
         path = f"{self.root}/{directory}" if directory else self.root
         try:
-            with os.scandir(path) as entries:
-                for entry in entries:
-                    status = entry.stat(follow_symlinks=False)
-                    rows.append(
-                        (
-                            entry.name,
-                            status.st_mode,
-                            status.st_ino,
-                            status.st_size,
-                            status.st_mtime_ns,
-                            status.st_ctime_ns,
-                            status.st_nlink,
-                        )
-                    )
+            descriptor = os.open(path, _LIST | os.O_NOFOLLOW if directory else _LIST)
         except (FileNotFoundError, NotADirectoryError):
             return []
-        except PermissionError as error:
-            raise BuildError(
-                f"read build context: permission denied: {path}",
-                hint="make it readable, or name it in .dockerignore",
-            ) from error
-        rows.sort()
+        except OSError as error:
+            raise _unreadable(directory, error) from error
+        try:
+            rows = _list(descriptor)
+        except OSError as error:
+            raise _unreadable(directory, error) from error
+        finally:
+            os.close(descriptor)
         if self._ignore is not None:
-            rows = [row for row in rows if not self._excluded(directory, row)]
-        return [row for row in rows if stat.S_IFMT(row[1]) in _KINDS]
+            rows = [row for row in rows if not self._excluded(self._ignore, directory, row)]
+        return rows
 
-    def _excluded(self, directory: str, row: Row) -> bool:
-        ignore = self._ignore
-        assert ignore is not None
+    def _excluded(self, ignore: Exclusions, directory: str, row: Row) -> bool:
         path = f"{directory}/{row[0]}" if directory else row[0]
         is_directory = stat.S_ISDIR(row[1])
         if not ignore.matches(path, is_directory):
             return False
         # A directory that is excluded exists after all when an exception brings back a part of it.
-        return not (is_directory and ignore.may_hold_exceptions(path) and bool(self.rows(path)))
+        return not (is_directory and ignore.may_hold_exceptions(path) and self.rows(path))
 
     def _row(self, directory: str, name: str) -> Row | None:
         rows = self.rows(directory)
-        low, high = 0, len(rows)
-        while low < high:
-            middle = (low + high) // 2
-            if rows[middle][0] < name:
-                low = middle + 1
-            else:
-                high = middle
-        return rows[low] if low < len(rows) and rows[low][0] == name else None
+        at = bisect_left(rows, (name,))
+        return rows[at] if at < len(rows) and rows[at][0] == name else None
+
+    def _parent(self, path: str) -> tuple[str, str]:
+        """The directory that a path is in, links followed, and its name there; "" for the root."""
+        parts = [part for part in path.split("/") if part not in {"", "."}]
+        if not parts:
+            return "", ""
+        if parts[-1] == "..":
+            parent, _, name = self.resolve(path).rpartition("/")
+            return parent, name
+        return self.resolve("/".join(parts[:-1])), parts[-1]
+
+    def _children(self, directory: str) -> list[Entry]:
+        known = self._entries.get(directory)
+        if known is None:
+            prefix = f"{directory}/" if directory else ""
+            made = [self._entry(prefix + row[0], row) for row in self.rows(directory)]
+            known = self._entries.setdefault(directory, made)
+        return known
+
+    def _root_entry(self) -> Entry:
+        try:
+            status = os.stat(self.root)
+        except OSError as error:
+            raise _unreadable("", error) from error
+        return Entry("", "dir", status.st_mode & _MODE_MASK, 0, 0, 0, status.st_mtime_ns)
 
     def _entry(self, path: str, row: Row) -> Entry:
-        mode = row[1]
-        kind = _KINDS[stat.S_IFMT(mode)]
-        link, device, size = "", (0, 0), 0
+        _, mode, _, size, mtime_ns, _, names = row
+        kind = KINDS[mode & _TYPE_MASK]
+        mode &= _MODE_MASK
         if kind == "file":
-            size = row[3]
-        elif kind == "symlink":
-            link = os.readlink(f"{self.root}/{path}")
-        elif kind in ("char", "block"):
-            number = os.lstat(f"{self.root}/{path}").st_rdev
-            device = (os.major(number), os.minor(number))
+            if names > 1:
+                self._linked.add(path)
+            digest = self._digests.get(path, row[2:6])
+            # Asking for attributes takes as long as looking at the file. Digests are remembered
+            # of files without, and a new attribute changes the ctime that they are known by.
+            xattrs = () if digest else self._xattrs(path)
+            return Entry(path, kind, mode, 0, 0, size, mtime_ns, "", (0, 0), xattrs, digest)
+        link = self._readlink(path) if kind == "symlink" else ""
+        device = self._device(path) if kind in {"char", "block"} else (0, 0)
         xattrs = self._xattrs(path) if kind != "symlink" else ()
-        return Entry(
-            path, kind, stat.S_IMODE(mode), 0, 0, size, row[4], link, device, xattrs
-        )
+        return Entry(path, kind, mode, 0, 0, 0, mtime_ns, link, device, xattrs)
+
+    def _hard_linked(self, entry: Entry, first_names: dict[tuple[int, int], str]) -> Entry:
+        """The entry, or a link to the first name of its file in this walk."""
+        try:
+            status = os.lstat(f"{self.root}/{entry.path}")
+        except OSError as error:
+            raise _unreadable(entry.path, error) from error
+        first = first_names.setdefault((status.st_dev, status.st_ino), entry.path)
+        if first == entry.path:
+            return entry
+        return entry._replace(kind="hardlink", size=0, link=first, xattrs=(), digest=b"")
+
+    def _readlink(self, path: str) -> str:
+        try:
+            return os.readlink(f"{self.root}/{path}")
+        except OSError as error:
+            raise _unreadable(path, error) from error
+
+    def _device(self, path: str) -> tuple[int, int]:
+        try:
+            number = os.lstat(f"{self.root}/{path}").st_rdev
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        return os.major(number), os.minor(number)
 
     def _xattrs(self, path: str) -> tuple[tuple[str, bytes], ...]:
         host = f"{self.root}/{path}"
-        names = os.listxattr(host, follow_symlinks=False)
-        if not names:
-            return ()
-        return tuple(
-            (name, os.getxattr(host, name, follow_symlinks=False))
-            for name in sorted(names)
-            if not name.startswith(("trusted.overlay.", "system."))
-        )
+        try:
+            names = list_xattrs(host)
+            return read_xattrs(host, names) if names else ()
+        except OSError as error:
+            raise _unreadable(path, error) from error
 
-    def inode_of(self, path: str) -> tuple[int, int]:
-        """The inode and the number of links of a path, to recognise hard links."""
-        parent, _, name = path.rpartition("/")
-        row = self._row(parent, name)
-        return (row[2], row[6]) if row is not None else (0, 1)
-
-    def _read(self, path: str, row: Row) -> bytes:
+    def _read(self, entry: Entry) -> bytes:
         digest = hashlib.sha256()
         size = 0
         try:
-            with open(f"{self.root}/{path}", "rb", buffering=0) as file:
-                while chunk := file.read(_CHUNK_BYTES):
+            descriptor = os.open(f"{self.root}/{entry.path}", _READ)
+            try:
+                while chunk := os.read(descriptor, _CHUNK_BYTES):
                     digest.update(chunk)
                     size += len(chunk)
+                    if self.cancelled is not None and self.cancelled.is_set():
+                        raise Cancelled("read build context: cancelled")
+            finally:
+                os.close(descriptor)
         except OSError as error:
-            raise BuildError(
-                f"read build context: {path}: {error.strerror}",
-                hint="make it readable, or name it in .dockerignore",
-            ) from error
+            raise _unreadable(entry.path, error) from error
         with self._lock:
             self.bytes_read += size
-        if size != row[3]:
-            raise BuildError(f"read build context: {path} changed while it was read")
+        if size != entry.size:
+            raise _changed(entry.path)
         return digest.digest()
 
+    def _finder_of_gone(self) -> Callable[[str], bool]:
+        """Tells whether a path is missing in the list of its directory, or of one above."""
+        names = {
+            directory: {row[0] for row in rows} for directory, rows in self._directories.items()
+        }
 
-def _stamp(row: Row) -> Stamp:
-    return (row[2], row[3], row[4], row[5])
+        def is_gone(path: str) -> bool:
+            parent, _, name = path.rpartition("/")
+            while (listed := names.get(parent)) is None:
+                if not parent:
+                    return False
+                parent, _, name = parent.rpartition("/")
+            return name not in listed
+
+        return is_gone
+
+
+def _list(descriptor: int) -> list[Row]:
+    """What is in an open directory, sockets aside; once for each file of a context."""
+    rows = []
+    # Relative to a descriptor, the kernel has one name to look up, not the whole path. scandir
+    # would hold an object for each name on top of the result of its stat.
+    for name in sorted(os.listdir(descriptor)):
+        try:
+            status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+        except FileNotFoundError:
+            continue  # removed since it was listed
+        if status.st_mode & _TYPE_MASK in KINDS:
+            rows.append(
+                (
+                    name,
+                    status.st_mode,
+                    status.st_ino,
+                    status.st_size,
+                    status.st_mtime_ns,
+                    status.st_ctime_ns,
+                    status.st_nlink,
+                )
+            )
+    return rows
+
+
+def _changed(path: str) -> BuildError:
+    return BuildError(f"read build context: {path} changed while the build read it")
+
+
+def _unreadable(path: str, error: OSError) -> BuildError:
+    cause = error.strerror.lower() if error.strerror else str(error)
+    hint = ""
+    if isinstance(error, PermissionError):
+        hint = "make it readable, or name it in .dockerignore"
+    return BuildError(f"read build context: {path or '.'}: {cause}", hint=hint)

@@ -3,23 +3,32 @@
 A digest is trusted while the file's inode, size, mtime and ctime are what they were: the kernel
 sets ctime on every change of content or metadata and nobody can set it back. Time stamps come in
 ticks, though, so that a file written twice within a tick keeps its stamp; as in git, what was
-changed just before it was looked at ("racy") is not remembered.
+changed just before it was looked at ("racy") is remembered for this build only.
 
 One cache file serves one context directory, known by device and inode so that it may be renamed.
 Entries are columns, which load an order of magnitude quicker than rows.
 """
 
+from __future__ import annotations
+
 import os
+import sys
+import threading
 import time
 from array import array
-from contextlib import suppress
+from zlib import crc32
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TICK_NS = 20_000_000
 """Twice the coarsest clock tick of Linux (CONFIG_HZ=100)."""
 
-_MAGIC = b"tierce-digests-1\n"
+_MAGIC = f"tierce-digests-2 {sys.byteorder}\n".encode()
 _DIGEST_BYTES = 32
-_COLUMNS = 4
+_COLUMN_TYPES = "QQqq"  # of a stamp: inode numbers have 64 bits, times may be before 1970
+_NUMBER_BYTES = 8
 
 
 Stamp = tuple[int, int, int, int]
@@ -32,91 +41,112 @@ def now_racy_after() -> int:
 
 
 class DigestCache:
-    """Digests by path, as read from one cache file; `save` replaces that file."""
+    """Digests by path, as read from one cache file; `save` replaces that file.
+
+    Safe to share between threads.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._known: dict[str, tuple[Stamp, bytes]] = {}
-        self._loaded = False
-        self._changed = False
+        self._new: dict[str, tuple[Stamp, bytes]] = {}
+        self._racy: set[str] = set()
+        self._rows: dict[str, int] | None = None
+        self._columns: list[array[int]] = []
+        self._digests = b""
+        self._load_lock = threading.Lock()
 
     def get(self, path: str, stamp: Stamp) -> bytes:
         """The SHA-256 of a file, or nothing when it is not known for this stamp."""
-        if not self._loaded:
-            self._load()
-        known = self._known.get(path)
-        return known[1] if known is not None and known[0] == stamp else b""
+        new = self._new.get(path)
+        if new is not None:
+            return new[1] if new[0] == stamp else b""
+        rows = self._rows if self._rows is not None else self._load()
+        row = rows.get(path)
+        if row is None:
+            return b""
+        inodes, sizes, mtimes, ctimes = self._columns
+        if stamp != (inodes[row], sizes[row], mtimes[row], ctimes[row]):
+            return b""
+        return self._digests[row * _DIGEST_BYTES : (row + 1) * _DIGEST_BYTES]
 
     def put(self, path: str, stamp: Stamp, digest: bytes, racy_after: int) -> None:
-        """Remember a digest, unless the file is too fresh for its stamp to be trusted."""
-        if not self._loaded:
-            self._load()
-        if stamp[3] >= racy_after or stamp[2] >= racy_after:
-            self._changed |= self._known.pop(path, None) is not None
-            return
-        self._known[path] = (stamp, digest)
-        self._changed = True
+        """Remember a digest; for this build only if the file is too fresh for its stamp."""
+        self._new[path] = (stamp, digest)
+        if stamp[3] >= racy_after:
+            self._racy.add(path)
+        else:
+            self._racy.discard(path)
 
-    def save(self, gone: "set[str] | None" = None) -> None:
-        """Write what is known, less the paths that are gone; atomic, and never fatal.
+    @property
+    def has_news(self) -> bool:
+        """Whether there is anything for `save` to write."""
+        return len(self._new) > len(self._racy)
 
-        A store without room for its caches still builds.
+    def save(self, is_gone: Callable[[str], bool] = lambda path: False) -> None:
+        """Write what is known, less the paths of earlier builds that are gone; atomic.
+
+        Never fatal: a store without room for its caches still builds.
         """
-        if not self._changed:
+        if not self.has_news:
             return
-        for path in gone or ():
-            self._known.pop(path, None)
-        partial = f"{self._path}.{os.getpid()}.partial"
-        with suppress(OSError):
+        kept = [path for path in self._load() if path not in self._new and not is_gone(path)]
+        new = [path for path in self._new if path not in self._racy]
+        partial = f"{self._path}.{os.getpid()}.{threading.get_ident()}.partial"
+        try:
             with open(partial, "wb") as file:
-                file.write(self._encoded())
+                file.write(self._encoded(kept, new))
             os.rename(partial, self._path)
-            self._changed = False
-            return
-        with suppress(OSError):
-            os.unlink(partial)
-
-    def paths(self) -> list[str]:
-        """All paths with a digest."""
-        if not self._loaded:
-            self._load()
-        return list(self._known)
-
-    def _encoded(self) -> bytes:
-        names = "\0".join(self._known).encode("utf-8", "surrogateescape")
-        columns = [array("q"), array("q"), array("q"), array("q")]
-        digests = []
-        for stamp, digest in self._known.values():
-            for column, value in zip(columns, stamp):
-                column.append(value)
-            digests.append(digest)
-        head = f"{len(self._known)} {len(names)}\n".encode()
-        return b"".join([_MAGIC, head, names, *[c.tobytes() for c in columns], *digests])
-
-    def _load(self) -> None:
-        self._loaded = True
-        try:
-            with open(self._path, "rb") as file:
-                data = file.read()
         except OSError:
-            return
-        if not data.startswith(_MAGIC):
-            return
-        head, _, body = data[len(_MAGIC) :].partition(b"\n")
-        try:
-            count, names_size = (int(word) for word in head.split())
-        except ValueError:
-            return
-        column_size = 8 * count
-        if len(body) != names_size + _COLUMNS * column_size + _DIGEST_BYTES * count or not count:
-            return
-        names = body[:names_size].decode("utf-8", "surrogateescape").split("\0")
+            try:
+                os.unlink(partial)
+            except OSError:
+                pass
+
+    def _encoded(self, kept: list[str], new: list[str]) -> bytes:
+        old_rows = [self._load()[path] for path in kept]
+        parts = ["\0".join(kept + new).encode("utf-8", "surrogateescape")]
+        stamps = zip(*[self._new[path][0] for path in new]) if new else [()] * len(_COLUMN_TYPES)
+        old_columns = self._columns or [array(code) for code in _COLUMN_TYPES]
+        for code, old, added in zip(_COLUMN_TYPES, old_columns, stamps):
+            column = array(code, [old[row] for row in old_rows])
+            column.extend(added)
+            parts.append(column.tobytes())
+        digests = self._digests
+        parts += [digests[row * _DIGEST_BYTES : (row + 1) * _DIGEST_BYTES] for row in old_rows]
+        parts += [self._new[path][1] for path in new]
+        body = b"".join(parts)
+        head = f"{len(kept) + len(new)} {len(parts[0])} {crc32(body)}\n"
+        return b"".join([_MAGIC, head.encode(), body])
+
+    def _load(self) -> dict[str, int]:
+        """Read the cache file, once; one that is torn or foreign counts as empty."""
+        with self._load_lock:
+            if self._rows is None:
+                try:
+                    with open(self._path, "rb") as file:
+                        self._rows = self._decode(file.read())
+                except (OSError, ValueError):
+                    self._rows = {}
+            return self._rows
+
+    def _decode(self, data: bytes) -> dict[str, int]:
+        head, _, body = data.removeprefix(_MAGIC).partition(b"\n")
+        count, names_size, checksum = map(int, head.split())
+        row_size = _NUMBER_BYTES * len(_COLUMN_TYPES) + _DIGEST_BYTES
+        if not data.startswith(_MAGIC) or len(body) != names_size + count * row_size:
+            raise ValueError("not a digest cache, or cut short")
+        if crc32(body) != checksum:
+            raise ValueError("damaged")
         columns = []
         at = names_size
-        for _ in range(_COLUMNS):
-            column = array("q")
-            column.frombytes(body[at : at + column_size])
+        for code in _COLUMN_TYPES:
+            column = array(code)
+            column.frombytes(body[at : at + count * _NUMBER_BYTES])
             columns.append(column)
-            at += column_size
-        digests = [body[i : i + _DIGEST_BYTES] for i in range(at, len(body), _DIGEST_BYTES)]
-        self._known = dict(zip(names, zip(zip(*columns), digests)))
+            at += count * _NUMBER_BYTES
+        names = body[:names_size].decode("utf-8", "surrogateescape").split("\0")
+        if count == 0 or len(names) != count:
+            raise ValueError("wrong number of names")
+        self._columns = columns
+        self._digests = body[at:]
+        return dict(zip(names, range(count)))

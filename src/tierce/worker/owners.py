@@ -1,59 +1,55 @@
-"""Resolves what --chown and USER name, with the rules of BuildKit's file operations."""
+"""Resolves what --chown names, and whom WORKDIR belongs to, as BuildKit's file operations do."""
 
-from collections.abc import Callable
+from __future__ import annotations
 
-from tierce.errors import BuildError
-from tierce.layer.view import Tree
+from tierce.layer.view import read_file
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from tierce.layer.view import Tree
 
 _MAX_BYTES = 10 << 20  # as BuildKit's limit for these files
+_MAX_ID = (1 << 31) - 1
 
-ReadFile = Callable[[str], bytes | None]
-
-
-def read_small_file(tree: Tree | None, path: str) -> bytes | None:
-    """The content of a file in a tree, links followed; None when there is none.
-
-    Raises BuildError when it is larger than 10 MiB.
-    """
-    if tree is None:
-        return None
-    entry = tree.lookup(tree.resolve(path.lstrip("/")))
-    if entry is not None and entry.kind == "hardlink":
-        entry = tree.lookup(entry.link)
-    if entry is None or entry.kind != "file":
-        return None
-    if entry.size > _MAX_BYTES:
-        raise BuildError(f"read {path}: larger than {_MAX_BYTES} bytes")
-    content = tree.content(entry)
-    with open(content.path, "rb") as file:
-        file.seek(content.offset)
-        return file.read(content.size)
+Owner = tuple[int, int]
+"""(uid, gid)"""
+ROOT: Owner = (0, 0)
 
 
-def resolve_owner(text: str, read: ReadFile) -> tuple[int, int]:
-    """(uid, gid) of "user", "user:group", or numbers in their place.
+def resolve_owner(text: str, tree: Tree | None) -> Owner:
+    """The owner that "user", "user:group", or numbers in their place mean in a file system.
 
     As in BuildKit, a number alone also names the group, and a name that is not found is root.
+    Raises LayerError when /etc/passwd or /etc/group is larger than 10 MiB.
     """
     user, _, group = text.partition(":")
-    uid = gid = 0
-    if user.isascii() and user.isdigit():
-        uid = gid = int(user)
-    else:
-        found = _find(read("/etc/passwd"), user)
+    uid, gid = ROOT
+    if (number := _id(user)) is not None:
+        uid = gid = number
+    elif user:
+        found = _find(tree, "etc/passwd", user)
         if found is not None:
             uid, gid = _number(found, 2), _number(found, 3)
-    if group.isascii() and group.isdigit():
-        gid = int(group)
+    if (number := _id(group)) is not None:
+        gid = number
     elif group:
-        found = _find(read("/etc/group"), group)
+        found = _find(tree, "etc/group", group)
         gid = _number(found, 2) if found is not None else 0
     return uid, gid
 
 
-def _find(table: bytes | None, name: str) -> list[bytes] | None:
+def _id(text: str) -> int | None:
+    if text == "root":
+        return 0  # whatever the files say
+    if text.isascii() and text.isdigit() and int(text) <= _MAX_ID:
+        return int(text)
+    return None
+
+
+def _find(tree: Tree | None, path: str, name: str) -> list[bytes] | None:
     """The fields of the line of a table that begins with a name."""
-    wanted = name.encode()
+    table = read_file(tree, path, _MAX_BYTES) if tree is not None else None
+    wanted = name.encode("utf-8", "surrogateescape")
     for line in (table or b"").splitlines():
         fields = line.strip().split(b":")
         if fields[0] == wanted:

@@ -1,15 +1,13 @@
 """The worker that builds: runs the operations of `tierce.graph` on a store."""
 
-import hashlib
-import json
+from __future__ import annotations
+
 import os
 import threading
 import time
-import zlib
-from collections.abc import Mapping, Sequence
 
 from tierce.errors import BuildError
-from tierce.graph.digest import canonical_form
+from tierce.graph.digest import canonical_form, op_digest
 from tierce.graph.ops import (
     Bind,
     Copy,
@@ -17,20 +15,28 @@ from tierce.graph.ops import (
     ImageSource,
     LocalSource,
     MakeDirectory,
-    Op,
     Scratch,
 )
-from tierce.graph.vertex import Vertex
-from tierce.layer.view import Tree
 from tierce.solver.cache import Content, Keys, key_of
-from tierce.solver.types import CacheRecord, Step
-from tierce.store import Store
 from tierce.worker import files
-from tierce.worker.content import RememberedSelections, Selection, select, stamp_of
+from tierce.worker.components import encode_components
+from tierce.worker.content import stamp_of
 from tierce.worker.context import LocalTree
-from tierce.worker.copy import Source, find_sources
-from tierce.worker.exec import ExecRunner
-from tierce.worker.results import FileSystem, Result
+from tierce.worker.results import FileSystem
+from tierce.worker.selector import Selector
+from tierce.worker.sources import find_sources
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tierce.graph.ops import Op
+    from tierce.graph.vertex import Vertex
+    from tierce.solver.types import CacheRecord, Step
+    from tierce.store import Store
+    from tierce.worker.content import RememberedSelections, Selection
+    from tierce.worker.exec import ExecRunner
+    from tierce.worker.results import Result
 
 
 class LocalContext:
@@ -39,7 +45,6 @@ class LocalContext:
     def __init__(self, tree: LocalTree, selections: RememberedSelections) -> None:
         self.tree = tree
         self.selections = selections
-        self.vertex: Vertex | None = None
 
     def save(self) -> None:
         """Keep what this build learned."""
@@ -56,13 +61,15 @@ class BuildWorker:
         self._store = store
         self._contexts = contexts
         self._runner = runner
-        self._lock = threading.Lock()
+        self._selector = Selector(
+            store, {context.tree: context.selections for context in contexts.values()}
+        )
         processors = os.cpu_count() or 1
         self._copying = threading.BoundedSemaphore(processors)
         # Steps also wait for networks and disks; twice the processors keeps these busy.
         self._running = threading.BoundedSemaphore(max(4, 2 * processors))
 
-    # Keys
+    # Sources
 
     def open_source(self, vertex: Vertex, users: Sequence[Vertex], step: Step) -> Result:
         """An image's file system, the empty one, or a directory of the caller."""
@@ -74,7 +81,9 @@ class BuildWorker:
             context = self._contexts.get(op.name)
             if context is None:
                 raise BuildError(f"open build context: the build has none called {op.name}")
-            context.vertex = vertex
+            context.tree.cancelled = step.cancelled
+            _list_what_is_used(context.tree, vertex, users)
+            step.status("transferring context:", context.tree.bytes_listed, finished=True)
             return context.tree
         if isinstance(op, Scratch):
             return FileSystem(None)
@@ -86,6 +95,8 @@ class BuildWorker:
             return ""
         return key_of("source", [vertex.op_digest])
 
+    # Keys
+
     def keys(self, vertex: Vertex, input_keys: Sequence[str]) -> Keys:
         """See `tierce.solver.types`."""
         read = _inputs_by_content(vertex.op)
@@ -94,47 +105,23 @@ class BuildWorker:
             definition = key_of("definition", [vertex.op_digest, *input_keys])
         others = [key for index, key in enumerate(input_keys) if index not in read]
         if all(others):
-            near = key_of("near", [vertex.op_digest, *others])
-        return Keys(definition, near, bool(read))
+            near = key_of("near", [_digest_without_sources(vertex), *others])
+        return Keys(
+            definition, near, bool(read), reads_first=isinstance(vertex.op, Exec) and bool(read)
+        )
 
     def content(
         self, vertex: Vertex, input_keys: Sequence[str], inputs: Sequence[Result | None]
     ) -> Content | None:
-        """The key of what a COPY or a bind mount selects."""
+        """The key of what a COPY or a bind mount selects. Raises BuildError."""
         read = _inputs_by_content(vertex.op)
-        others = [key for index, key in enumerate(input_keys) if index not in read]
-        digests: list[str] = []
-        parts: dict[str, str] = {}
+        selections: list[Selection] = []
         for index in sorted(read):
             source = inputs[index]
             if source is None:
                 return None
-            tree = files.tree_of(self._store, source)
-            for patterns in read[index]:
-                digest, selected = self._select(tree, list(find_sources(tree, patterns)))
-                digests.append(digest)
-                parts |= selected
-        key = key_of("content", [vertex.op_digest, *others, *digests])
-        return Content(key, _components(vertex, input_keys, digests, parts))
-
-    def _select(self, tree: Tree, sources: list[Source]) -> Selection:
-        if not isinstance(tree, LocalTree):
-            return select(tree, sources)
-        context = next(each for each in self._contexts.values() if each.tree is tree)
-        stamp = stamp_of(tree, sources)
-        name = hashlib.sha256(
-            "\n".join(f"{source.path}\0{source.name}" for source in sources).encode(
-                "utf-8", "surrogateescape"
-            )
-        ).hexdigest()
-        with self._lock:
-            known = context.selections.get(name, stamp)
-        if known:
-            return known, {}
-        selection = select(tree, sources)
-        with self._lock:
-            context.selections.put(name, stamp, selection[0])
-        return selection
+            selections += [self._selector.select(source, each) for each in read[index]]
+        return _content(vertex, input_keys, selections)
 
     # Running
 
@@ -147,17 +134,30 @@ class BuildWorker:
         if not isinstance(base, FileSystem):
             raise TypeError(f"{vertex} works on a directory of the caller")
         if isinstance(op, Copy):
-            with self._copying:
-                result = files.copy(self._store, op, base, inputs[1])
-                # After the copy, the digests of what it read are known.
-                return result, self.content(vertex, input_keys, inputs)
+            return self._copy(vertex, op, base, input_keys, inputs, step)
         if isinstance(op, MakeDirectory):
             return files.make_directory(self._store, op, base, time.time_ns()), None
         if isinstance(op, Exec):
-            content = self.content(vertex, input_keys, inputs) if _reads_files(op) else None
             with self._running:
-                return self._runner.run(op, base, inputs, step), content
+                return self._runner.run(op, base, inputs, step), None
         raise TypeError(f"not an operation with inputs: {op}")
+
+    def _copy(
+        self,
+        vertex: Vertex,
+        op: Copy,
+        base: FileSystem,
+        input_keys: Sequence[str],
+        inputs: Sequence[Result],
+        step: Step,
+    ) -> tuple[Result, Content | None]:
+        tree = files.tree_of(self._store, inputs[1])
+        with self._copying:
+            copied = files.copy(self._store, op, base, tree, step.cancelled)
+        if not isinstance(tree, LocalTree):
+            return copied.result, self.content(vertex, input_keys, inputs)
+        selection = self._selector.after_copy(tree, op.sources, copied.digests)
+        return copied.result, _content(vertex, input_keys, [selection])
 
     # Records
 
@@ -173,8 +173,12 @@ class BuildWorker:
         return None
 
 
-def _reads_files(op: Exec) -> bool:
-    return any(isinstance(mount, Bind) for mount in op.mounts)
+def _content(vertex: Vertex, input_keys: Sequence[str], selections: Sequence[Selection]) -> Content:
+    read = _inputs_by_content(vertex.op)
+    others = ["" if index in read else key for index, key in enumerate(input_keys)]
+    digests = [selection.digest for selection in selections]
+    key = key_of("content", [_digest_without_sources(vertex), *others, *digests])
+    return Content(key, encode_components(canonical_form(vertex.op), others, selections))
 
 
 def _inputs_by_content(op: Op) -> dict[int, list[tuple[str, ...]]]:
@@ -189,17 +193,20 @@ def _inputs_by_content(op: Op) -> dict[int, list[tuple[str, ...]]]:
     return read
 
 
-def _components(
-    vertex: Vertex, input_keys: Sequence[str], digests: list[str], parts: dict[str, str]
-) -> bytes:
-    """What a key was made of, kept so that a later miss can be explained."""
-    text = json.dumps(
-        {
-            "op": json.loads(canonical_form(vertex.op)),
-            "inputs": list(input_keys),
-            "content": digests,
-            "files": parts,
-        },
-        separators=(",", ":"),
-    )
-    return zlib.compress(text.encode("utf-8", "surrogateescape"), 1)
+def _digest_without_sources(vertex: Vertex) -> str:
+    """The operation, less where it copies from: what is there counts, not how it is called."""
+    op = vertex.op
+    return op_digest(op.replace(sources=())) if isinstance(op, Copy) else vertex.op_digest
+
+
+def _list_what_is_used(tree: LocalTree, source: Vertex, users: Sequence[Vertex]) -> None:
+    """List the directories that steps are going to read, so that it shows how long that takes."""
+    for user in users:
+        for index, selected in _inputs_by_content(user.op).items():
+            if user.inputs[index].digest != source.digest:
+                continue
+            for patterns in selected:
+                try:
+                    stamp_of(tree, list(find_sources(tree, patterns)))
+                except BuildError:
+                    pass  # the step will say it, in its own place

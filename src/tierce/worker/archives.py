@@ -1,0 +1,190 @@
+"""ADD of tar archives: plain, or compressed in any of the ways that docker unpacks.
+
+The entries go onto a draft with the rules of docker's Untar, which sees the destination as its
+root: absolute links and names count from there. It takes a name with ".." for one below the
+destination; here such an archive is refused, as is one with names that mean deletion in a layer.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+
+from tierce.errors import BuildError, LayerError
+from tierce.layer.compression import open_decompressed
+from tierce.layer.decoder import check_sum
+from tierce.layer.entry import WHITEOUT_PREFIX, Content
+from tierce.layer.reader import read_layer
+from tierce.store.failures import reported
+from tierce.worker.owners import ROOT
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import ExitStack
+    from typing import BinaryIO
+
+    from tierce.layer.entry import Entry
+    from tierce.store.blob_writer import BlobWriter
+    from tierce.worker.draft import LayerDraft
+    from tierce.worker.owners import Owner
+
+_BLOCK = 512
+_CHUNK = 1 << 20
+_IMPLIED_MODE = 0o755  # of directories that an archive has no entry for; they are root's
+
+
+class Archive:
+    """An uncompressed tar that is a part of a host file. Close it by the end of a `with`."""
+
+    def __init__(self, name: str, path: str, offset: int, size: int, spool: Spool) -> None:
+        self.name = name
+        self.spool = spool
+        self._path = path
+        self._offset = offset
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115  (closed by __exit__)
+        self.stream = _Window(self._file, offset, size)
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def content(self, entry: Entry, data: BinaryIO | None) -> Content | bytes:
+        """Where the bytes of a file in it are."""
+        if not entry.size or data is None:
+            return b""
+        if entry.offset < 0:
+            return self.spool.keep(data)  # sparse: its bytes are in no one place
+        return Content(self._path, self._offset + entry.offset, entry.size)
+
+
+class Spool:
+    """A temporary file for what no file holds in the form that is needed."""
+
+    def __init__(self, temporary: Callable[[], BlobWriter], cleanup: ExitStack) -> None:
+        """The file is made when it is needed, and goes with `cleanup`."""
+        self._temporary = temporary
+        self._cleanup = cleanup
+        self._writer: BlobWriter | None = None
+        self._end = _BLOCK  # a `Content` at offset 0 would stand for the whole file
+
+    def keep(self, stream: BinaryIO) -> Content:
+        """Append all that a stream holds; zeros become holes. Raises what reading raises."""
+        if self._writer is None:
+            self._writer = self._cleanup.enter_context(self._temporary())
+        descriptor = self._writer.fileno()
+        start = self._end
+        while chunk := stream.read(_CHUNK):
+            if not chunk.strip(b"\0"):
+                self._end += len(chunk)
+                continue
+            left = memoryview(chunk)
+            with reported("unpack archive"):
+                while left:
+                    written = os.pwrite(descriptor, left, self._end)
+                    self._end += written
+                    left = left[written:]
+        with reported("unpack archive"):
+            os.ftruncate(descriptor, self._end)
+        return Content(self._writer.path, start, self._end - start)
+
+
+def open_archive(content: Content, name: str, spool: Spool) -> Archive | None:
+    """The archive that some content is, decompressed; None when it is anything else.
+
+    As with docker, whatever begins with a tar header is one; what does not decompress that far
+    is an ordinary file. Raises BuildError when it cannot be decompressed to its end.
+    """
+    try:
+        with open(content.path, "rb", buffering=0) as file:
+            window = io.BufferedReader(_Window(file, content.offset, content.size), _CHUNK)
+            stream = open_decompressed(window)
+            try:
+                head = stream.peek(_BLOCK)[:_BLOCK]  # type: ignore[attr-defined]
+            except LayerError:
+                return None
+            if not is_tar_header(head):
+                return None
+            return Archive(name, *(content if stream is window else spool.keep(stream)), spool)
+    except (LayerError, OSError) as error:
+        raise _failed(name, error) from error
+
+
+def unpack(archive: Archive, draft: LayerDraft, top: str, owner: Owner | None) -> None:
+    """Put all entries of an archive below `top`, which is a directory of the draft.
+
+    `owner` is whom everything belongs to, or None for what the archive says. Raises BuildError.
+    """
+    last = ("", top)
+    try:
+        for entry, data in read_layer(archive.stream):
+            if entry.kind in {"whiteout", "opaque"}:
+                raise BuildError(
+                    f"add {archive.name}: a whiteout of /{entry.path} cannot be added: names that"
+                    f' begin with "{WHITEOUT_PREFIX}" mean deletion in an image layer'
+                )
+            if not entry.path:
+                continue  # the destination keeps its own mode and owner
+            parent, _, name = entry.path.rpartition("/")
+            if parent != last[0]:
+                where = draft.resolve(parent, top)
+                draft.make_directories(where, _IMPLIED_MODE, ROOT)
+                last = (parent, where)
+            made = entry._replace(path=_join(last[1], name), digest=b"", offset=-1)
+            if owner is not None:
+                made = made._replace(uid=owner[0], gid=owner[1])
+            if entry.kind == "hardlink":
+                draft.link(made._replace(link=_linked(draft, entry.link, top)), replace=True)
+            else:
+                draft.replace(made, archive.content(entry, data) if data is not None else None)
+            if last[1] != _join(top, parent):
+                last = ("", top)  # a link led there, which the next entry may find replaced
+    except (LayerError, OSError) as error:
+        raise _failed(archive.name, error) from error
+
+
+def is_tar_header(block: bytes) -> bool:
+    """Whether 512 bytes are the header of a tar member: their checksum tells."""
+    if len(block) < _BLOCK or not any(block):
+        return False
+    try:
+        check_sum(block)
+    except ValueError:
+        return False
+    return True
+
+
+def _linked(draft: LayerDraft, path: str, top: str) -> str:
+    """What a hard link names: as link(2), it follows links among the parents only."""
+    parent, _, name = path.rpartition("/")
+    return _join(draft.resolve(parent, top), name)
+
+
+def _join(directory: str, name: str) -> str:
+    return f"{directory}/{name}" if directory and name else directory or name
+
+
+def _failed(name: str, error: LayerError | OSError) -> BuildError:
+    message = error.message if isinstance(error, LayerError) else error.strerror or str(error)
+    return BuildError(f"add {name}: {message}")
+
+
+class _Window(io.RawIOBase):
+    """The bytes of a part of a file, from its own position on."""
+
+    def __init__(self, file: BinaryIO, offset: int, size: int) -> None:
+        self._descriptor = file.fileno()
+        self._at = offset
+        self._end = offset + size
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        wanted = min(len(buffer), self._end - self._at)
+        # RawIOBase.read hands in a bytearray, of which a slice would be a copy.
+        got = os.preadv(self._descriptor, (memoryview(buffer)[:wanted],), self._at)
+        self._at += got
+        return got

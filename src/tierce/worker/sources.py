@@ -1,0 +1,77 @@
+"""What the sources of a COPY name: paths and wildcards, looked up in a tree."""
+
+from __future__ import annotations
+
+import os
+
+from tierce.errors import BuildError
+from tierce.worker.context import LocalTree
+from tierce.worker.patterns import pattern_expression, split_wildcards
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tierce.layer.entry import Entry
+    from tierce.layer.view import Tree
+
+
+class Source:
+    """One thing that a COPY takes: `path` in the tree, links followed, under its own `name`."""
+
+    __slots__ = ("entry", "name", "path")
+
+    def __init__(self, path: str, name: str, entry: Entry) -> None:
+        self.path = path
+        self.name = name
+        self.entry = entry
+
+
+def find_sources(tree: Tree, patterns: Sequence[str]) -> Iterator[Source]:
+    """What the sources of a COPY name in a tree, in order.
+
+    A pattern that matches nothing gives nothing. Raises BuildError for a path that is absent,
+    and for a malformed pattern.
+    """
+    for pattern in patterns:
+        fixed, wild = split_wildcards(clean(pattern))
+        if wild:
+            yield from _matches(tree, fixed, wild)
+        else:
+            yield _followed(tree, fixed)
+
+
+def clean(path: str) -> str:
+    """An absolute path without dots, relative to the root: "/a/./b/../c/" gives "a/c"."""
+    return os.path.normpath("/" + path).lstrip("/")
+
+
+def _matches(tree: Tree, fixed: str, wild: str) -> Iterator[Source]:
+    """The paths below `fixed` that match; a directory that matches is not searched further."""
+    top = _followed(tree, fixed).path
+    expression = pattern_expression(wild)
+    # Other wildcards match no slash. A class like [^a] does, so that the depth is anything.
+    depth = None if "[" in wild else wild.count("/")
+    prefix = f"{top}/" if top else ""
+    stack = [iter(tree.children(top))]
+    while stack:
+        entry = next(stack[-1], None)
+        if entry is None:
+            stack.pop()
+            continue
+        relative = entry.path[len(prefix) :]
+        if expression.fullmatch(relative):
+            yield _followed(tree, entry.path)
+        elif entry.kind == "dir" and (depth is None or relative.count("/") < depth):
+            stack.append(iter(tree.children(entry.path)))
+
+
+def _followed(tree: Tree, path: str) -> Source:
+    resolved = tree.resolve(path)
+    entry = tree.lookup(resolved)
+    if entry is None:
+        hint = ""
+        if isinstance(tree, LocalTree) and os.path.lexists(f"{tree.root}/{resolved}"):
+            hint = "the build context has it, but .dockerignore excludes it"
+        raise BuildError(f'copy /{path}: "/{path}": not found', hint=hint)
+    return Source(resolved, os.path.basename(path), entry)
