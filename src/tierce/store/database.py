@@ -12,6 +12,7 @@ import os
 import sqlite3
 import threading
 from contextlib import contextmanager
+from weakref import WeakSet
 
 from tierce.errors import StoreError, StoreVersion
 from tierce.store.failures import store_error
@@ -38,7 +39,8 @@ class Database:
         self._turns = str(turns)
         self._local = threading.local()
         self._guard = threading.Lock()
-        self._connections: list[_Connection] = []
+        # Weakly: a thread's connection goes with the thread.
+        self._connections: WeakSet[_Connection] = WeakSet()
         self._closed = False
 
     @classmethod
@@ -59,7 +61,7 @@ class Database:
         """Close the connections of all threads; none may be in use. Idempotent."""
         with self._guard:
             self._closed = True
-            connections, self._connections = self._connections, []
+            connections = list(self._connections)
         for connection in connections:
             connection.close()
 
@@ -152,7 +154,7 @@ class Database:
                 connection = _Connection(sqlite, Turns(self._turns))
             except (sqlite3.Error, OSError) as error:
                 raise store_error(f"open database {self._path}", error) from error
-            self._connections.append(connection)
+            self._connections.add(connection)
             return connection
 
     def _prepare(self) -> None:
@@ -188,7 +190,7 @@ class Database:
 class _Connection:
     """A thread's connection, and its place in the queue of writers."""
 
-    __slots__ = ("sqlite", "turns")
+    __slots__ = ("__weakref__", "sqlite", "turns")
 
     def __init__(self, sqlite: sqlite3.Connection, turns: Turns) -> None:
         self.sqlite = sqlite
@@ -197,6 +199,9 @@ class _Connection:
     def close(self) -> None:
         self.sqlite.close()
         self.turns.close()
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:

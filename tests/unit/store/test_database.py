@@ -84,6 +84,23 @@ def test_each_thread_has_its_own_connection(database: Database) -> None:
     database.close()
 
 
+def test_connection_of_a_thread_ends_with_it(database: Database) -> None:
+    def descriptors() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    def write() -> None:
+        database.execute("DELETE FROM names")
+
+    write()
+    before = descriptors()
+    for _ in range(20):
+        thread = threading.Thread(target=write)
+        thread.start()
+        thread.join()
+    assert descriptors() <= before + 1  # SQLite may keep one for another use
+    database.close()
+
+
 def test_closed_database_says_so(database: Database) -> None:
     database.close()
     database.close()
