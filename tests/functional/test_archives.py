@@ -1,6 +1,8 @@
 """save, load and import as a user calls them, and what other tools make of the archives."""
 
+import functools
 import gzip
+import http.server
 import io
 import json
 import os
@@ -9,7 +11,8 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -210,6 +213,36 @@ def test_import_takes_a_pipe(compress: Callable[[bytes], bytes], tierce: Tierce)
     (found,) = json.loads(tierce("image", "inspect", "base:latest").stdout)
     assert found["RootFS"]["Layers"] == [ImageParts(layer()).diff_ids[0]]
     assert found["Comment"] == "Imported from -"
+
+
+@pytest.fixture
+def website(tmp_path: Path) -> Iterator[str]:
+    """The address of a server for the files in the directory `www`."""
+    (tmp_path / "www").mkdir()
+    handler = functools.partial(QuietHandler, directory=str(tmp_path / "www"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Nothing on the standard error of the tests."""
+
+
+def test_import_downloads_from_a_url(tierce: Tierce, website: str, tmp_path: Path) -> None:
+    (tmp_path / "www/root.tar.gz").write_bytes(gzip.compress(layer()))
+    tierce("import", f"{website}/root.tar.gz", "base:1")
+    (found,) = json.loads(tierce("inspect", "base:1").stdout)
+    assert found["RootFS"]["Layers"] == [ImageParts(layer()).diff_ids[0]]
+    assert found["Comment"] == f"Imported from {website}/root.tar.gz"
+    done = tierce("import", f"{website}/absent.tar", "base:2", status=1)
+    assert (
+        done.stderr.decode() == f"tierce: download {website}/absent.tar: HTTP 404 File not found\n"
+    )
 
 
 def test_import_of_what_is_no_tar_is_refused(tierce: Tierce) -> None:
