@@ -183,6 +183,13 @@ class Blobs:
         )
         return [Digest.parse(digest) for (digest,) in rows]
 
+    def find_layer(self, diff_id: Digest) -> Digest | None:
+        """The best blob that is here with this layer's content, or None; see `by_diff_id`."""
+        for digest in self.by_diff_id(diff_id):
+            if self.has(digest):
+                return digest
+        return None
+
     def remove(self, digest: Digest) -> bool:
         """Remove a blob, whoever may refer to it; says whether it was there."""
         with self._database.transaction(), reported(f"remove blob {digest}"):

@@ -63,7 +63,9 @@ class Layers:
 
     def has(self, diff_id: Digest) -> bool:
         """Whether the layer's content can be had."""
-        return self._find_blob(diff_id) is not None or self._contents.find(diff_id) is not None
+        return (
+            self._blobs.find_layer(diff_id) is not None or self._contents.find(diff_id) is not None
+        )
 
     def indexed(self, diff_id: Digest) -> bool:
         """Whether there is an index of the layer already."""
@@ -106,7 +108,7 @@ class Layers:
         What does not come from a blob of that digest is verified as it is read: the last read
         raises DigestMismatch. Raises NotFound, LayerError, StoreError.
         """
-        blob = self._find_blob(diff_id)
+        blob = self._blobs.find_layer(diff_id)
         if blob == diff_id:
             return self._blobs.open(diff_id)
         snapshot = self._contents.find(diff_id)
@@ -124,7 +126,7 @@ class Layers:
         The quicker way than `open_tar` where the sink decides. A sink must not keep the memory it
         is given; what it got before an error is worthless. Raises as `open_tar`.
         """
-        if self._find_blob(diff_id) != diff_id:
+        if self._blobs.find_layer(diff_id) != diff_id:
             snapshot = self._contents.find(diff_id)
             if snapshot is not None:
                 with reported(f"read snapshot {snapshot}"):
@@ -146,7 +148,7 @@ class Layers:
 
     def ensure_tar(self, diff_id: Digest) -> Path:
         """The uncompressed tar as a file, made a blob if it is none yet. Raises as `open_tar`."""
-        if self._find_blob(diff_id) != diff_id:
+        if self._blobs.find_layer(diff_id) != diff_id:
             with self._locks.hold(f"tar {diff_id}"), self._leases.ensure("unpack layer"):
                 if not self._blobs.has(diff_id):
                     with self._blobs.writer(media_type=OCI_LAYER, expected=diff_id) as writer:
@@ -191,13 +193,6 @@ class Layers:
         self.put_index(written.diff_id, LayerIndex.of(written.entries))
         size = sum(entry.size for entry in written.entries)
         return Measured(written.diff_id, written.size, size)
-
-    def _find_blob(self, diff_id: Digest) -> Digest | None:
-        """The best blob with the layer's content: the plain tar, if there is one."""
-        for digest in self._blobs.by_diff_id(diff_id):
-            if self._blobs.has(digest):
-                return digest
-        return None
 
     def _read_index(self, diff_id: Digest) -> LayerIndex | None:
         path = self._paths.index(diff_id)

@@ -52,7 +52,7 @@ class Store:
         self.blobs = Blobs(database, paths, self.leases, self.durability)
         self.images = Images(database, self.blobs, self.leases)
         self.snapshots = snapshots.Snapshots(
-            database, self.leases, self.blobs, lambda: self.parts.files
+            database, self.leases, self.durability, self.blobs, lambda: self.parts.files
         )
         self.records = Records(database, self.leases, self.snapshots.use)
         self.containers = ContainerRows(database)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tierce.linux.mounts import MountSpec
     from tierce.store.blobs import Blobs
     from tierce.store.database import Database
+    from tierce.store.durability import Durability
     from tierce.store.leases import Leases
     from tierce.store.snapshots.files import SnapshotFiles
 
@@ -43,10 +44,16 @@ class Snapshots:
     """
 
     def __init__(
-        self, database: Database, leases: Leases, blobs: Blobs, files: Callable[[], SnapshotFiles]
+        self,
+        database: Database,
+        leases: Leases,
+        durability: Durability,
+        blobs: Blobs,
+        files: Callable[[], SnapshotFiles],
     ) -> None:
         self._database = database
         self._leases = leases
+        self._durability = durability
         self._blobs = blobs
         self._files = files
         self._usable: set[int] = set()
@@ -323,11 +330,15 @@ class Snapshots:
             )
 
     def _can_be_had(self, layer: Snapshot, boot: str | None) -> bool:
-        if layer.unpacked:
-            return self._files().trusted(layer, boot) or (
-                layer.diff_id is not None and self._files().has_tar(layer.diff_id)
-            )
-        return layer.diff_id is not None and self._files().has_tar(layer.diff_id)
+        # What works on files is loaded only where it must be asked.
+        if layer.unpacked and (
+            not self._durability.doubtful(boot) or self._files().trusted(layer, boot)
+        ):
+            return True
+        if layer.diff_id is None:
+            return False
+        found = self._blobs.find_layer(layer.diff_id) is not None
+        return found or self._files().has_tar(layer.diff_id)
 
     def _by_chain_id(self, chain_id: Digest) -> Snapshot | None:
         row = self._database.one(
