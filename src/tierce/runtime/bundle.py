@@ -100,6 +100,13 @@ class SeccompPolicy(Value):
     filter: str = ""
 
 
+def _environment(process: ProcessSpec, identity: Identity) -> Iterator[str]:
+    """With HOME: a runtime sets it as well, but crun not for a user that passwd does not have."""
+    yield from process.env
+    if not any(variable.startswith("HOME=") for variable in process.env):
+        yield f"HOME={identity.home}"
+
+
 def make_spec(
     process: ProcessSpec,
     identity: Identity,
@@ -135,7 +142,7 @@ def make_spec(
                 "additionalGids": list(identity.groups),
             },
             "args": list(process.args),
-            "env": list(process.env),
+            "env": list(_environment(process, identity)),
             "cwd": process.cwd,
             # Not ambient and not inheritable (CVE-2022-24769): without root, none are left.
             "capabilities": {

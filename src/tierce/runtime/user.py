@@ -57,7 +57,7 @@ def resolve_user(text: str, read: ReadFile) -> Identity:
         )
     uid = user.uid if user else _number(wanted_user or "0")
     gid = user.gid if user else 0
-    home = user.home if user else "/"
+    home = _home(uid, read)
     if wanted_group:
         gid = _find_group(wanted_group, read)
         return Identity(uid, gid, (gid,), home)
@@ -83,6 +83,7 @@ def _find_group(wanted: str, read: ReadFile) -> int:
 
 
 def _home(uid: int, read: ReadFile) -> str:
+    """Of the first name of the user, whichever was asked for: a process has only the number."""
     user = _find_user(str(uid), read)
     return user.home if user else "/"
 
