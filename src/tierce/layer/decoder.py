@@ -105,7 +105,7 @@ class HeaderDecoder:
                 raise ValueError("it has no name")
             return Entry(
                 path, kind, mode, uid, gid, size, mtime_ns, "", (0, 0), xattrs, b"",
-                offset if size else -1,
+                offset if kind == "file" else -1,
             )  # fmt: skip
         return self._special(
             Entry(path, kind, mode, uid, gid, 0, mtime_ns, "", (0, 0), xattrs), block, extensions

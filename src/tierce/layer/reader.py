@@ -152,17 +152,20 @@ class TarReader:
 
     def _leading_map(self, extensions: Extensions) -> pax.Extents:
         """The map of format 1.0: decimal lines at the head of the data, padded to a block."""
-        raw = b""
+        raw = bytearray()
+        lines = 0
         wanted = 1
-        while raw.count(b"\n") < wanted:
+        while lines < wanted:
             if self.left < BLOCK:
                 raise ValueError("sparse map is cut short")
             self._grow(extensions, BLOCK)
             self.left -= BLOCK
-            raw += self._block()
-            if wanted == 1 and b"\n" in raw:
-                wanted += 2 * pax.parse_decimal(raw.partition(b"\n")[0])
-        return pax.pair([pax.parse_decimal(line) for line in raw.split(b"\n")[1:wanted]])
+            block = self._block()
+            raw += block
+            lines += block.count(b"\n")
+            if wanted == 1 and lines:
+                wanted += 2 * pax.parse_decimal(bytes(raw.partition(b"\n")[0]))
+        return pax.pair([pax.parse_decimal(line) for line in bytes(raw).split(b"\n")[1:wanted]])
 
     def _extend(self, extensions: Extensions, type_: bytes, block: bytes) -> None:
         """Take the data of a header that is about the next entry."""

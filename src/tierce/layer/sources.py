@@ -106,7 +106,7 @@ class IndexLayer:
                 yield self._named(entry)
 
     def content(self, entry: Entry) -> Content:
-        if entry.offset < 0 and entry.size:
+        if entry.offset < 0:
             raise LayerError(
                 f"read {entry.path}: the file is sparse, its content is not in one piece",
                 entry=entry.path,

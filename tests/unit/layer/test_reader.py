@@ -436,10 +436,10 @@ def test_a_link_target_that_no_file_system_takes_is_unsafe() -> None:
     read(pax_header((b"linkpath", b"a" * 4095)) + raw_header(type_=b"2") + END)
 
 
-def test_reading_a_million_entries_takes_no_memory() -> None:
+def test_memory_does_not_grow_with_the_number_of_entries() -> None:
     class Endless:
         def __init__(self) -> None:
-            self.left = 100_000
+            self.left = 10_000
             self.block = raw_header() * 100
 
         def read(self, _size: int, /) -> bytes:
@@ -449,7 +449,7 @@ def test_reading_a_million_entries_takes_no_memory() -> None:
     reader = TarReader(Endless())
     reader.next()
     tracemalloc.start()
-    for _ in range(99_000):
+    for _ in range(9_000):
         reader.next()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
