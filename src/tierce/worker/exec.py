@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
-from tierce.errors import StepFailed
+from tierce.errors import BuildError, ContainerError, StepFailed
 from tierce.graph.ops import Bind, CacheMount, Exec
 from tierce.layer.apply import apply_layer
 from tierce.linux.mounts import MountSpec
@@ -57,7 +57,8 @@ class ExecRunner:
     ) -> FileSystem:
         """Run a process; the file system that it leaves.
 
-        Raises StepFailed when it exits with an error, Cancelled, RuntimeUnavailable.
+        Raises StepFailed when it exits with an error, BuildError when it cannot be started,
+        Cancelled, RuntimeUnavailable.
         """
         runner = self._runner()
         log = StepLog(self._store.paths.logs, step.vertex.digest)
@@ -85,6 +86,9 @@ class ExecRunner:
             if status:
                 raise _failure(op, step, status, log)
             committed = snapshots.commit(active)
+        except ContainerError as error:
+            snapshots.discard(active)
+            raise BuildError(f"{_process_failed(op)}: {error.message}", hint=error.hint) from error
         except BaseException:
             snapshots.discard(active)
             raise
@@ -207,10 +211,13 @@ def _host_directory(path: Path) -> MountSpec:
     return MountSpec("bind", os.fspath(path), "", ("rbind",))
 
 
+def _process_failed(op: Exec) -> str:
+    return f'process "{" ".join(op.args)}" did not complete successfully'
+
+
 def _failure(op: Exec, step: Step, status: int, log: StepLog) -> StepFailed:
-    words = " ".join(op.args)
     return StepFailed(
-        f'process "{words}" did not complete successfully: exit code: {status}',
+        f"{_process_failed(op)}: exit code: {status}",
         vertex=step.vertex.name,
         command=op.args,
         status=status,

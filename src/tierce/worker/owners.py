@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tierce.errors import BuildError
 from tierce.layer.view import read_file
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -19,10 +20,16 @@ ROOT: Owner = (0, 0)
 def resolve_owner(text: str, tree: Tree | None) -> Owner:
     """The owner that "user", "user:group", or numbers in their place mean in a file system.
 
-    As in BuildKit, a number alone also names the group, and a name that is not found is root.
-    Raises LayerError when /etc/passwd or /etc/group is larger than 10 MiB.
+    As in BuildKit, a number alone also names the group, a user that is not found is root, and a
+    group that is not found is the user's own. Raises LayerError when /etc/passwd or /etc/group is
+    larger than 10 MiB, BuildError for a name where there is no file system at all.
     """
     user, _, group = text.partition(":")
+    if tree is None and any(part and _id(part) is None for part in (user, group)):
+        raise BuildError(
+            f"find owner {text}: an empty image has no users",
+            hint="give numbers, or copy /etc/passwd into it first",
+        )
     uid, gid = ROOT
     if (number := _id(user)) is not None:
         uid = gid = number
@@ -34,7 +41,7 @@ def resolve_owner(text: str, tree: Tree | None) -> Owner:
         gid = number
     elif group:
         found = _find(tree, "etc/group", group)
-        gid = _number(found, 2) if found is not None else 0
+        gid = _number(found, 2) if found is not None else gid
     return uid, gid
 
 
