@@ -211,9 +211,7 @@ class _Build:
 
     # Running
 
-    def _solve(
-        self, plan: Plan, context: LocalContext | None, source: str
-    ) -> int | None:
+    def _solve(self, plan: Plan, context: LocalContext | None, source: str) -> int | None:
         runner = ExecRunner(self._store, {layer.vertex.digest for layer in plan.layers})
         contexts = {"context": context} if context else {}
         with ExitStack() as stack:

@@ -52,9 +52,7 @@ class ExecRunner:
             self._hasher.shutdown()
         self._cleanup.close()
 
-    def run(
-        self, op: Exec, base: FileSystem, inputs: Sequence[Result], step: Step
-    ) -> FileSystem:
+    def run(self, op: Exec, base: FileSystem, inputs: Sequence[Result], step: Step) -> FileSystem:
         """Run a process; the file system that it leaves.
 
         Raises StepFailed when it exits with an error, BuildError when it cannot be started,
@@ -66,9 +64,7 @@ class ExecRunner:
         active = snapshots.prepare(base.snapshot)
         try:
             with ExitStack() as stack, log:
-                binds = [
-                    self._open_mount(mount, inputs, step, stack) for mount in op.mounts
-                ]
+                binds = [self._open_mount(mount, inputs, step, stack) for mount in op.mounts]
 
                 def output(stream: int, data: bytes) -> None:
                     log.write(data)

@@ -1,0 +1,73 @@
+"""The face of the library: `Client`, and the nouns that it is made of.
+
+Each noun is a module of its own and is imported when it is first used, so that a program which
+only lists images does not load what builds them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from tierce.client.builds import Builds
+    from tierce.client.containers import Containers
+    from tierce.client.images import Images
+    from tierce.client.system import System
+    from tierce.store import Store
+
+__all__ = ["Client"]
+
+
+class Client:
+    """A store and all that can be done with it. Use as a context manager, or close it.
+
+    `root` is the directory of the store, by default that of the command line. Its parts may be
+    used from several threads. Raises StoreError when the store cannot be opened.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        opener: type[Store] = import_module("tierce.store").Store
+        self.store: Store = opener.open(root)
+
+    @property
+    def builds(self) -> Builds:
+        """Build images."""
+        nouns: type[Builds] = import_module("tierce.client.builds").Builds
+        return nouns(self.store)
+
+    @property
+    def images(self) -> Images:
+        """List, inspect, tag and remove images."""
+        nouns: type[Images] = import_module("tierce.client.images").Images
+        return nouns(self.store)
+
+    @property
+    def containers(self) -> Containers:
+        """Run containers."""
+        nouns: type[Containers] = import_module("tierce.client.containers").Containers
+        return nouns(self.store)
+
+    @property
+    def system(self) -> System:
+        """Measure, prune and check the store."""
+        nouns: type[System] = import_module("tierce.client.system").System
+        return nouns(self.store)
+
+    def close(self) -> None:
+        """Close the store. Idempotent."""
+        self.store.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
