@@ -10,24 +10,21 @@ May run beside builds: what they are making is taken for what it is.
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 
 from tierce.errors import InvalidValue, LayerError, NotFound, StoreError, TierceError
 from tierce.layer.index import LayerIndex
 from tierce.oci.digest import Digest
 from tierce.oci.manifest import parse
 from tierce.store.compare import same_layer
+from tierce.store.parallel import in_parallel
 from tierce.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
-    from typing import TypeVar
 
     from tierce.store.store import Store
-
-    Item = TypeVar("Item")
 
 
 class Finding(Value):
@@ -119,7 +116,7 @@ class _Check:
         rows = self._database.all("SELECT digest, size FROM blobs ORDER BY digest")
         self._counts["blob"] = len(rows)
         sizes = {Digest.parse(digest): size for digest, size in rows}
-        problems = self._in_parallel(self._problem_of_blob, list(sizes.items()))
+        problems = in_parallel(self._problem_of_blob, list(sizes.items()))
         for digest, problem in zip(sizes, problems):
             if problem:
                 self._found("blob", str(digest), problem, self._dropping_blob(digest))
@@ -153,9 +150,7 @@ class _Check:
         self._counts["snapshot"] = len(rows)
         unpacked = [(row[0], row[1]) for row in rows if row[2]]
         self._size += sum(row[3] for row in rows if row[2])
-        for (number, _), problem in zip(
-            unpacked, self._in_parallel(self._problem_of_snapshot, unpacked)
-        ):
+        for (number, _), problem in zip(unpacked, in_parallel(self._problem_of_snapshot, unpacked)):
             if problem:
                 in_use = number in self._below_containers()
                 repair = None if in_use else self._dropping_files(number)
@@ -315,10 +310,6 @@ class _Check:
 
     def _unlinking(self, path: Path) -> Callable[[], object]:
         return lambda: path.unlink(missing_ok=True)
-
-    def _in_parallel(self, look: Callable[[Item], str], items: Sequence[Item]) -> Iterable[str]:
-        with ThreadPoolExecutor(os.cpu_count() or 1, "check") as pool:
-            return list(pool.map(look, items))
 
 
 def _names(directory: Path) -> list[str]:

@@ -12,7 +12,6 @@ import os
 import sqlite3
 import threading
 from contextlib import contextmanager
-from weakref import WeakSet
 
 from tierce.errors import StoreError, StoreVersion
 from tierce.store.failures import store_error
@@ -39,8 +38,7 @@ class Database:
         self._turns = str(turns)
         self._local = threading.local()
         self._guard = threading.Lock()
-        # Weakly: a thread's connection goes with the thread.
-        self._connections: WeakSet[_Connection] = WeakSet()
+        self._connections: list[tuple[threading.Thread, _Connection]] = []
         self._closed = False
 
     @classmethod
@@ -61,8 +59,8 @@ class Database:
         """Close the connections of all threads; none may be in use. Idempotent."""
         with self._guard:
             self._closed = True
-            connections = list(self._connections)
-        for connection in connections:
+            connections, self._connections = self._connections, []
+        for _, connection in connections:
             connection.close()
 
     def one(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
@@ -154,7 +152,8 @@ class Database:
                 connection = _Connection(sqlite, Turns(self._turns))
             except (sqlite3.Error, OSError) as error:
                 raise store_error(f"open database {self._path}", error) from error
-            self._connections.add(connection)
+            self._connections = [each for each in self._connections if each[0].is_alive()]
+            self._connections.append((threading.current_thread(), connection))
             return connection
 
     def _prepare(self) -> None:
@@ -188,9 +187,12 @@ class Database:
 
 
 class _Connection:
-    """A thread's connection, and its place in the queue of writers."""
+    """A thread's connection, and its place in the queue of writers.
 
-    __slots__ = ("__weakref__", "sqlite", "turns")
+    Closed by `Database.close`, or when the thread has ended and another one has come.
+    """
+
+    __slots__ = ("sqlite", "turns")
 
     def __init__(self, sqlite: sqlite3.Connection, turns: Turns) -> None:
         self.sqlite = sqlite

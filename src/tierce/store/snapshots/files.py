@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from tierce.layer.sources import DirectoryLayer, IndexLayer, LayerSource
 from tierce.layer.view import MergedView
 from tierce.linux.mounts import MNT_DETACH, UMOUNT_NOFOLLOW, mount_spec, umount2
 from tierce.store.failures import reported
+from tierce.store.parallel import in_parallel
 from tierce.store.snapshots.base import FS_NAME, LAYER, TREE, TREE_NAME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
-    from typing import BinaryIO, TypeVar
+    from typing import BinaryIO
 
     from tierce.layer.entry import Entry
     from tierce.layer.view import Tree
@@ -31,8 +30,9 @@ if TYPE_CHECKING:
     from tierce.store.snapshots.contents import SnapshotContents
     from tierce.store.trash import Trash
 
-    Argument = TypeVar("Argument")
-    Result = TypeVar("Result")
+
+_UNPACKERS = 4
+"""Layers that are unpacked at once: the disk and the processors take turns in each."""
 
 
 class SnapshotFiles:
@@ -81,7 +81,7 @@ class SnapshotFiles:
             self._trash.empty()
 
     def measure(self, numbers: Sequence[int]) -> list[Measured]:
-        return _in_parallel(self._contents.measure, numbers)
+        return in_parallel(self._contents.measure, numbers)
 
     def clamp(self, layer: Snapshot, epoch: int) -> Measured | None:
         """The layer written again as a tar with no time after `epoch`; None if it has none."""
@@ -96,7 +96,7 @@ class SnapshotFiles:
             if not self._forms(layer.id) & form
         ]
         if form == LAYER:
-            _in_parallel(self._unpack_layer, missing)
+            in_parallel(self._unpack_layer, missing, workers=_UNPACKERS)
         elif missing and missing[-1][-1].id == chain[-1].id:
             self._unpack_tree(chain)
 
@@ -234,15 +234,6 @@ class _Below:
         if self._tree is None:
             self._tree = self._unpack()
         return self._tree.lookup(path)
-
-
-def _in_parallel(call: Callable[[Argument], Result], arguments: Sequence[Argument]) -> list[Result]:
-    """The results in order; the first error is raised when all are done."""
-    if len(arguments) < 2:
-        return [call(argument) for argument in arguments]
-    workers = min(len(arguments), 2 * (os.cpu_count() or 1))
-    with ThreadPoolExecutor(workers, "snapshot") as pool:
-        return list(pool.map(call, arguments))
 
 
 def _unmount(target: str) -> None:

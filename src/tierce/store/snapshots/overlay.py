@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 
 from tierce.layer.apply import apply_layer
 from tierce.layer.diff import overlay_changes
@@ -16,6 +15,7 @@ from tierce.store.snapshots.base import (
     WORK_NAME,
     LayerDirectories,
 )
+from tierce.store.trash import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class OverlaySnapshotter:
     def commit(self, directory: Path) -> None:
         # A volatile mount leaves a mark in it that makes the kernel refuse to use it again.
         work = directory / WORK_NAME
-        shutil.rmtree(work, ignore_errors=True)
+        remove_tree(work)
         work.mkdir(mode=0o700, exist_ok=True)
 
     def mounts(

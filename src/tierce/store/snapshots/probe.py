@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 import threading
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from tierce.linux.namespaces import CLONE_NEWNS, make_private, unshare
 from tierce.linux.process import effective_capabilities
 from tierce.store.snapshots.copy import CopySnapshotter
 from tierce.store.snapshots.overlay import OverlaySnapshotter
+from tierce.store.trash import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,8 +65,9 @@ def choose_snapshotter(paths: Paths) -> Snapshotter:
 def overlay_works(directory: Path) -> bool:
     """Whether an overlay with upper layer can be mounted on this file system, by trying it."""
     works: list[bool] = []
+    scratch = f"{directory}/.probe-{os.getpid()}-{threading.get_ident()}"
     try:
-        scratch = tempfile.mkdtemp(prefix=".probe-", dir=directory)
+        os.mkdir(scratch, 0o700)
     except OSError:
         return False
     try:
@@ -76,7 +76,7 @@ def overlay_works(directory: Path) -> bool:
         thread.start()
         thread.join()
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        remove_tree(Path(scratch))
     return bool(works)
 
 
