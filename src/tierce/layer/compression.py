@@ -14,12 +14,18 @@ from tierce.oci.digest import Digest, new_hash
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import BinaryIO
+    from typing import Any, BinaryIO
+
+    from _typeshed import WriteableBuffer
+
+    _Opened = tuple[Any, type[Exception]]
+    """A decompressing file, and what it raises for a broken stream."""
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 BZIP2_MAGIC = b"BZh"
 XZ_MAGIC = b"\xfd7zXZ\0"
+_MAGIC_BYTES = len(XZ_MAGIC)
 _GZIP_LEVEL = 2  # of ISA-L: the highest that gives the same bytes on every processor
 _ZSTD_LEVEL = 3
 _CHUNK = 1 << 20
@@ -31,26 +37,51 @@ def open_decompressed(source: BinaryIO | str | os.PathLike[str]) -> BinaryIO:
     The first bytes tell. Reading raises CorruptLayer for a broken stream. How much comes out is
     for the caller to bound. Closing the result closes a file that was opened here.
     """
-    raw = source if hasattr(source, "read") else open(source, "rb")  # noqa: SIM115
-    buffered = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw, _CHUNK)  # type: ignore[arg-type,type-var]
-    magic = buffered.peek(6)[:6]
-    if magic.startswith(GZIP_MAGIC):
-        from isal import igzip  # only where something is compressed
-
-        return _Checked(igzip.GzipFile(fileobj=buffered, mode="rb"), buffered).buffered()
-    if magic.startswith(ZSTD_MAGIC):
-        from backports import zstd
-
-        return _Checked(zstd.ZstdFile(buffered, "rb"), buffered).buffered()
-    if magic.startswith(BZIP2_MAGIC):
-        import bz2  # as above
-
-        return _Checked(bz2.BZ2File(buffered), buffered).buffered()
-    if magic.startswith(XZ_MAGIC):
-        import lzma  # as above
-
-        return _Checked(lzma.LZMAFile(buffered), buffered).buffered()
+    raw: Any = open(source, "rb") if isinstance(source, str | os.PathLike) else source  # noqa: SIM115
+    buffered = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw, _CHUNK)
+    head = buffered.peek(_MAGIC_BYTES)[:_MAGIC_BYTES]
+    for magic, opener in _OPENERS.items():
+        if head.startswith(magic):
+            inner, error = opener(buffered)
+            return io.BufferedReader(_Checked(inner, error, buffered), _CHUNK)
     return buffered
+
+
+# Each library is imported only where something is compressed in its way.
+
+
+def _open_gzip(stream: BinaryIO) -> _Opened:
+    from isal import igzip, igzip_lib  # see above
+
+    opened: Any = igzip.open  # has no types
+    return opened(stream, "rb"), igzip_lib.IsalError
+
+
+def _open_zstd(stream: BinaryIO) -> _Opened:
+    from backports import zstd  # see above
+
+    return zstd.ZstdFile(stream, "rb"), zstd.ZstdError
+
+
+def _open_bzip2(stream: BinaryIO) -> _Opened:
+    import bz2  # see above
+
+    return bz2.BZ2File(stream), OSError
+
+
+def _open_xz(stream: BinaryIO) -> _Opened:
+    import lzma  # see above
+
+    return lzma.LZMAFile(stream), lzma.LZMAError
+
+
+_OPENERS: dict[bytes, Callable[[BinaryIO], _Opened]] = {
+    GZIP_MAGIC: _open_gzip,
+    ZSTD_MAGIC: _open_zstd,
+    BZIP2_MAGIC: _open_bzip2,
+    XZ_MAGIC: _open_xz,
+}
+"""By the first bytes of what they read."""
 
 
 def compress(
@@ -73,46 +104,44 @@ def compress(
             size += len(data)
             sink(data)
 
-    if kind == "gzip":
-        from isal import isal_zlib
-
-        # wbits of 31: with gzip's header, whose fields ISA-L leaves zero.
-        compressor = isal_zlib.compressobj(_GZIP_LEVEL if level is None else level, wbits=31)
-    elif kind == "zstd":
-        from backports import zstd
-
-        compressor = zstd.ZstdCompressor(_ZSTD_LEVEL if level is None else level)
-    else:
-        raise ValueError(f"no such compression: {kind}")
+    compressor = _compressor(kind, level)
     while chunk := source.read(_CHUNK):
         put(compressor.compress(chunk))
     put(compressor.flush())
     return Digest.from_hash(digest), size
 
 
+def _compressor(kind: str, level: int | None) -> Any:
+    if kind == "gzip":
+        from isal import isal_zlib  # see above
+
+        # wbits of 31: with gzip's header, whose fields ISA-L leaves zero.
+        return isal_zlib.compressobj(_GZIP_LEVEL if level is None else level, wbits=31)
+    if kind == "zstd":
+        from backports import zstd  # see above
+
+        return zstd.ZstdCompressor(_ZSTD_LEVEL if level is None else level)
+    raise ValueError(f"no such compression: {kind}")
+
+
 class _Checked(io.RawIOBase):
     """A decompressor whose errors are those of a layer."""
 
-    def __init__(self, inner: BinaryIO, raw: BinaryIO) -> None:
+    def __init__(self, inner: Any, error: type[Exception], raw: BinaryIO) -> None:
         self._inner = inner
+        self._errors = (error, OSError, EOFError)
         self._raw = raw
-
-    def buffered(self) -> BinaryIO:
-        return io.BufferedReader(self, _CHUNK)
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer)
         try:
-            data = self._inner.read(len(buffer))
-        except (OSError, EOFError, ValueError) as error:
+            data = self._inner.read(len(view))
+        except self._errors as error:
             raise CorruptLayer(f"decompress layer: {error}") from error
-        except Exception as error:
-            if type(error).__name__ in {"ZstdError", "IsalError", "LZMAError", "error"}:
-                raise CorruptLayer(f"decompress layer: {error}") from error
-            raise
-        buffer[: len(data)] = data
+        view[: len(data)] = data
         return len(data)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The complete output of steps, kept in the store: a terminal shows the end, the file has it all."""
+"""The complete output of steps, kept in the store: what a terminal cuts off is in the file."""
 
 from __future__ import annotations
 
