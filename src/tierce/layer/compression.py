@@ -53,8 +53,10 @@ def open_decompressed(source: BinaryIO | str | os.PathLike[str]) -> BinaryIO:
 def _open_gzip(stream: BinaryIO) -> _Opened:
     from isal import igzip, igzip_lib  # see above
 
-    opened: Any = igzip.open  # has no types
-    return opened(stream, "rb"), igzip_lib.IsalError
+    # Neither has useful types.
+    opener: Any = igzip.open
+    error: Any = igzip_lib.IsalError
+    return opener(stream, "rb"), error
 
 
 def _open_zstd(stream: BinaryIO) -> _Opened:
