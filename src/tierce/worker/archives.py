@@ -1,8 +1,8 @@
 """ADD of tar archives: plain, or compressed in any of the ways that docker unpacks.
 
 The entries go onto a draft with the rules of docker's Untar, which sees the destination as its
-root: absolute links and names count from there. It takes a name with ".." for one below the
-destination; here such an archive is refused, as is one with names that mean deletion in a layer.
+root: absolute names and links count from there. Two things that Untar takes are refused: a name
+with "..", and that of a whiteout, which to Untar is a file, and would mean deletion in a layer.
 """
 
 from __future__ import annotations
@@ -129,12 +129,10 @@ def unpack(archive: Archive, draft: LayerDraft, top: str, owner: Owner | None) -
                 continue  # the destination keeps its own mode and owner
             parent, _, name = entry.path.rpartition("/")
             if parent != last[0]:
-                where = draft.resolve(parent, top)
-                draft.make_directories(where, _IMPLIED_MODE, ROOT)
-                last = (parent, where)
-            made = entry._replace(path=_join(last[1], name), digest=b"", offset=-1)
-            if owner is not None:
-                made = made._replace(uid=owner[0], gid=owner[1])
+                last = (parent, _parent(draft, parent, top))
+            uid, gid = owner or (entry.uid, entry.gid)
+            path = _join(last[1], name)
+            made = entry._replace(path=path, uid=uid, gid=gid, digest=b"", offset=-1)
             if entry.kind == "hardlink":
                 draft.link(made._replace(link=_linked(draft, entry.link, top)), replace=True)
             else:
@@ -154,6 +152,24 @@ def is_tar_header(block: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _parent(draft: LayerDraft, path: str, top: str) -> str:
+    """The directory that a member goes to, made where an archive has no entry for it."""
+    where = draft.resolve(path, top)
+    if draft.lookup(where) is None:
+        # mkdir(2) makes nothing at the end of a link that leads nowhere.
+        at = 0
+        while at >= 0:
+            at = path.find("/", at + 1)
+            here = path[:at] if at >= 0 else path
+            link = draft.lookup(draft.resolve(here, top, last=False))
+            if link is not None and link.kind == "symlink":
+                target = draft.resolve(here, top)
+                if draft.lookup(target) is None:
+                    raise BuildError(f"mkdir /{target}: /{here} leads there, but it does not exist")
+    draft.make_directories(where, _IMPLIED_MODE, ROOT)
+    return where
 
 
 def _linked(draft: LayerDraft, path: str, top: str) -> str:

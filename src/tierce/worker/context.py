@@ -1,7 +1,8 @@
 """A directory of the caller as a tree to copy from, less what .dockerignore excludes.
 
 Each directory is read once in a build, so that all steps see the same list of files. As with
-docker, files of a context belong to root whoever owns them on the host; sockets do not exist.
+docker, files of a context belong to root whoever owns them on the host, have no extended
+attributes (its transfer loses them), and sockets do not exist.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from bisect import bisect_left
 
 from tierce.errors import BuildError, Cancelled
 from tierce.layer.entry import Content, Entry
-from tierce.layer.host import KINDS, list_xattrs, read_xattrs
+from tierce.layer.host import KINDS
 from tierce.worker.digests import DigestCache, now_racy_after
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -167,8 +168,7 @@ class LocalTree:
             if parent != directory or not rows:
                 directory, rows = parent, {row[0]: row for row in self.rows(parent)}
             row = rows.get(name)
-            # `_entry` takes a file whose digest is remembered for one without attributes.
-            if row is not None and not entry.xattrs:
+            if row is not None:
                 self._digests.put(path, row[2:6], digest, self._racy_after)
         return has_news
 
@@ -306,14 +306,10 @@ class LocalTree:
             if names > 1:
                 self._linked.add(path)
             digest = self._digests.get(path, row[2:6])
-            # Asking for attributes takes as long as looking at the file. Digests are remembered
-            # of files without, and a new attribute changes the ctime that they are known by.
-            xattrs = () if digest else self._xattrs(path)
-            return Entry(path, kind, mode, 0, 0, size, mtime_ns, "", (0, 0), xattrs, digest)
+            return Entry(path, kind, mode, 0, 0, size, mtime_ns, "", (0, 0), (), digest)
         link = self._readlink(path) if kind == "symlink" else ""
         device = self._device(path) if kind in {"char", "block"} else (0, 0)
-        xattrs = self._xattrs(path) if kind != "symlink" else ()
-        return Entry(path, kind, mode, 0, 0, 0, mtime_ns, link, device, xattrs)
+        return Entry(path, kind, mode, 0, 0, 0, mtime_ns, link, device)
 
     def _hard_linked(self, entry: Entry, first_names: dict[tuple[int, int], str]) -> Entry:
         """The entry, or a link to the first name of its file in this walk."""
@@ -324,7 +320,7 @@ class LocalTree:
         first = first_names.setdefault((status.st_dev, status.st_ino), entry.path)
         if first == entry.path:
             return entry
-        return entry._replace(kind="hardlink", size=0, link=first, xattrs=(), digest=b"")
+        return entry._replace(kind="hardlink", size=0, link=first, digest=b"")
 
     def _readlink(self, path: str) -> str:
         try:
@@ -338,14 +334,6 @@ class LocalTree:
         except OSError as error:
             raise _unreadable(path, error) from error
         return os.major(number), os.minor(number)
-
-    def _xattrs(self, path: str) -> tuple[tuple[str, bytes], ...]:
-        host = f"{self.root}/{path}"
-        try:
-            names = list_xattrs(host)
-            return read_xattrs(host, names) if names else ()
-        except OSError as error:
-            raise _unreadable(path, error) from error
 
     def _read(self, entry: Entry) -> bytes:
         digest = hashlib.sha256()

@@ -139,9 +139,9 @@ class Copier:
         if archive is None:
             return False
         draft = self._draft
-        top = draft.resolve(clean(self._op.destination))
-        draft.make_directories(top, _DIRECTORY_MODE, self._owner or ROOT)
         with archive:
+            top = draft.resolve(clean(self._op.destination))
+            draft.make_directories(top, _DIRECTORY_MODE, self._owner or ROOT)
             unpack(archive, draft, top, self._owner)
         self.unpacked.append(source.entry)
         return True
