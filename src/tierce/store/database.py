@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 BUSY_TIMEOUT_SECONDS = 30.0
+LOG_PAGES = 256
+"""Pages of 4 KiB in the write-ahead log before a commit writes them back."""
 
 
 class Database:
@@ -149,6 +151,8 @@ class Database:
                 )
                 sqlite.execute("PRAGMA synchronous=NORMAL")
                 sqlite.execute("PRAGMA foreign_keys=ON")
+                # A process that opens the database reads all of a log that the last one left.
+                sqlite.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
                 connection = _Connection(sqlite, Turns(self._turns))
             except (sqlite3.Error, OSError) as error:
                 raise store_error(f"open database {self._path}", error) from error

@@ -15,7 +15,6 @@ from tierce.store.snapshots.base import (
     WORK_NAME,
     LayerDirectories,
 )
-from tierce.store.trash import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,10 +64,12 @@ class OverlaySnapshotter:
             apply_layer(tar, str(directory / FS_NAME), whiteouts="overlay", implied=below)
 
     def commit(self, directory: Path) -> None:
-        # A volatile mount leaves a mark in it that makes the kernel refuse to use it again.
-        work = directory / WORK_NAME
-        remove_tree(work)
-        work.mkdir(mode=0o700, exist_ok=True)
+        # The marks of a volatile mount: the kernel would refuse to use the directory again.
+        for name in ("incompat/volatile", "incompat", "work"):
+            try:
+                os.rmdir(directory / WORK_NAME / name)
+            except OSError:
+                pass  # nothing was mounted, or a killed process left more in it
 
     def mounts(
         self, directory: Path, parents: Sequence[Path], *, read_only: bool
