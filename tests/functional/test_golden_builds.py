@@ -44,7 +44,7 @@ def test_same_tree_and_config_as_buildkit(
 ) -> None:
     case = CASES[name]
     group, _, short = name.partition("/")
-    expected = cases.expectations(group)[short]
+    expected = cases.own_expectation(case, cases.expectations(group)[short])
     actual = cases.result_of(builder, case, tmp_path, plain)
     found = cases.differences(expected, actual)
     assert not found, "\n".join([case.about, *found])

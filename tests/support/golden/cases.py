@@ -9,7 +9,12 @@ A case is a Dockerfile with its context (see contexts.py) and options:
     context = { … }
     target = "stage"           args = { NAME = "value" }      labels = { … }
     file = "sub/Dockerfile"    where the Dockerfile is in the context, "Dockerfile" unless given
-    fails = true               the build is refused
+    fails = true               BuildKit refuses the build
+
+    [case-name.differs]        where tierce is meant to differ from BuildKit
+    why = "…"
+    refused = true             it refuses the build, or
+    tree = { path = "line" }   these lines of the tree are others; "" where there is none
 
 An expectation holds `tree`, `times` (see trees.py) and `config`; or `error`, BuildKit's words.
 Where the result has the base's busybox, `tree` has only what differs from the base, with null
@@ -43,6 +48,7 @@ class Case(NamedTuple):
     args: dict[str, str]
     labels: dict[str, str]
     fails: bool
+    differs: dict[str, Any]
 
     def write(self, directory: Path) -> Path:
         """Make the context with its Dockerfile in `directory`; returns the Dockerfile's path."""
@@ -94,6 +100,7 @@ def _case(name: str, table: dict[str, Any]) -> Case:
         table.get("args", {}),
         table.get("labels", {}),
         table.get("fails", False),
+        table.get("differs", {}),
     )
 
 
@@ -101,6 +108,21 @@ def expectations(group: str) -> dict[str, Any]:
     path = DIRECTORY / f"{group}.json"
     recorded: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     return recorded
+
+
+def own_expectation(case: Case, recorded: dict[str, Any]) -> dict[str, Any]:
+    """What tierce is to make of the case, where `recorded` is what BuildKit does."""
+    if case.differs.get("refused"):
+        return {"error": case.differs["why"]}
+    if "tree" not in case.differs:
+        return recorded
+    tree = dict(recorded["tree"])
+    for path, line in case.differs["tree"].items():
+        if line:
+            tree[path] = line
+        else:
+            del tree[path]
+    return {**recorded, "tree": tree}
 
 
 def record(group: str, results: dict[str, Any]) -> None:
