@@ -82,7 +82,9 @@ class _Unpacker:
         skip_devices: bool,
         limits: Limits,
     ) -> None:
-        self._parents = Parents(root_fd, self._implied, self._furnish, limits.entries)
+        self._parents = Parents(
+            root_fd, self._implied, self._furnish, self._gives_way, limits.entries
+        )
         self._below = implied
         self._own = (os.geteuid(), os.getegid())
         own = self._own
@@ -229,6 +231,9 @@ class _Unpacker:
         """What a directory without an entry is like: as beneath, or plain."""
         below = self._below(path) if self._below is not None else None
         return below if below is not None and below.kind == "dir" else Entry(path, "dir", 0o755)
+
+    def _gives_way(self, path: str, status: os.stat_result) -> bool:
+        return self._whiteouts.gives_way(path, status)
 
     def _hard_link(self, entry: Entry) -> None:
         above, _, name = entry.path.rpartition("/")

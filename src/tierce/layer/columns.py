@@ -68,7 +68,10 @@ class Columns:
         )
         self.paths = list(paths)
         directories = {path for path, kind in zip(paths, kinds) if kind == "dir"}
-        parents = {path.rpartition("/")[0] for path in paths}
+        parents = {
+            path if kind == "opaque" else path.rpartition("/")[0]
+            for path, kind in zip(paths, kinds)
+        }
         self.has_all_parents = parents - directories <= {""}
         codes: dict[_Shape, int] = {}
         known = map(bool, digests)

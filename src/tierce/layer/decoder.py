@@ -114,6 +114,8 @@ class HeaderDecoder:
     def _special(self, entry: Entry, block: bytes, extensions: Extensions) -> Entry | None:
         if not entry.path:
             raise ValueError("it has no name")
+        if entry.kind == "symlink":
+            entry = entry._replace(mode=0o777)  # as on disk: Linux has no other
         if entry.kind in {"symlink", "hardlink"}:
             raw = extensions.values.get(b"linkpath") or block[157:257].partition(b"\0")[0]
             if not raw or b"\0" in raw:

@@ -13,11 +13,19 @@ from collections.abc import Callable
 from tierce.errors import CorruptLayer, UnsafeLayer
 from tierce.layer.entry import Entry
 from tierce.layer.host import is_overlay_whiteout
-from tierce.linux.rootfs import make_directories_in_root, open_in_root, remove_in_directory
+from tierce.linux.rootfs import open_in_root, remove_in_directory
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _OPEN_AT_MOST = 64
 WORKING_MODE = 0o700
+
+
+Identity = tuple[int, int]
+"""Device and inode number."""
+
+
+def identity_of(status: os.stat_result) -> Identity:
+    return status.st_dev, status.st_ino
 
 
 class Parent:
@@ -28,7 +36,7 @@ class Parent:
     def __init__(self, path: str, descriptor: int) -> None:
         status = os.fstat(descriptor)
         self.path = path
-        self.identity = (status.st_dev, status.st_ino)
+        self.identity = identity_of(status)
         self.owner = (status.st_uid, status.st_gid)
         self.descriptor = descriptor
         self.mtime_ns = status.st_mtime_ns
@@ -50,8 +58,9 @@ class Parents:
     """Finds and makes the directories below `root_fd`; symlinks lead to places inside of it only.
 
     `implied` says what a directory is like that has no entry (yet), and `furnish` makes it so;
-    its last argument is whether the directory replaces a whiteout. No more than `limit`
-    directories are made, beyond it is UnsafeLayer.
+    its last argument is whether the directory replaces a whiteout. `gives_way` decides whether
+    another file that is in the place of such a directory is to be replaced. No more than `limit`
+    directories are implied, beyond it is UnsafeLayer.
     """
 
     def __init__(
@@ -59,11 +68,13 @@ class Parents:
         root_fd: int,
         implied: Callable[[str], Entry],
         furnish: Callable[[Parent, Entry, bool], None],
+        gives_way: Callable[[str, os.stat_result], bool],
         limit: int,
     ) -> None:
         self._root_fd = root_fd
         self._implied = implied
         self._furnish = furnish
+        self._gives_way = gives_way
         self._left = limit
         self._open: dict[str, Parent] = {}
 
@@ -136,28 +147,21 @@ class Parents:
             os.mkdir(name, WORKING_MODE, dir_fd=above.descriptor)
         except FileExistsError:
             status = os.stat(name, dir_fd=above.descriptor, follow_symlinks=False)
+            if stat.S_ISDIR(status.st_mode):
+                return self.get(path)
             if stat.S_ISLNK(status.st_mode):
-                return self._make_target(path)
-            if not is_overlay_whiteout(status):
+                # A dangling one; it has what it points to made, as mkdir -p has.
+                target = os.readlink(name, dir_fd=above.descriptor)
+                return self.get(target if target.startswith("/") else f"{above.path}/{target}")
+            if not self._gives_way(path, status):
                 raise CorruptLayer(
                     f"unpack layer entry {path}: something is inside, but it is not a directory",
                     entry=path,
                 ) from None
-            over_whiteout = True
-            os.unlink(name, dir_fd=above.descriptor)
+            over_whiteout = self.clear(path)
             os.mkdir(name, WORKING_MODE, dir_fd=above.descriptor)
         parent = self._enter(path, name, above)
         self._furnish(parent, self._implied(path), over_whiteout)
-        return parent
-
-    def _make_target(self, path: str) -> Parent:
-        """What the dangling symlink at `path` points to, inside the root."""
-        found = make_directories_in_root(self._root_fd, path)
-        try:
-            parent = self._add(path, os.open(".", _OPEN, dir_fd=found))
-        finally:
-            os.close(found)
-        parent.mtime_ns = 0
         return parent
 
     def _enter(self, path: str, name: str, above: Parent) -> Parent:

@@ -187,7 +187,7 @@ def _with_parents(top: str, entries: Iterator[Entry]) -> Iterator[Entry]:
     known = {top}
     for entry in entries:
         missing = []
-        parent = entry.path.rpartition("/")[0]
+        parent = entry.path if entry.kind == "opaque" else entry.path.rpartition("/")[0]
         while parent not in known:
             missing.append(parent)
             parent = parent.rpartition("/")[0]

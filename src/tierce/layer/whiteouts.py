@@ -7,7 +7,8 @@ import os
 import stat
 from typing import Protocol
 
-from tierce.layer.parents import Parents
+from tierce.layer.host import is_overlay_whiteout
+from tierce.layer.parents import Identity, Parent, Parents, identity_of
 
 
 class Whiteouts(Protocol):
@@ -23,6 +24,10 @@ class Whiteouts(Protocol):
 
     def made(self, path: str) -> None:
         """Hear that this layer has `path`."""
+        ...
+
+    def gives_way(self, path: str, status: os.stat_result) -> bool:
+        """Whether what is at `path` is not of this layer, and its entries may replace it."""
         ...
 
 
@@ -49,49 +54,64 @@ class OverlayMarks(Whiteouts):
     def made(self, path: str) -> None:
         pass
 
+    def gives_way(self, path: str, status: os.stat_result) -> bool:
+        return is_overlay_whiteout(status)
+
 
 class Removal(Whiteouts):
-    """For a layer that is unpacked onto the layers beneath."""
+    """For a layer that is unpacked onto the layers beneath.
+
+    What this layer has is known by directory and name, not by path: symlinks give a file many
+    paths.
+    """
 
     def __init__(self, parents: Parents) -> None:
         self._parents = parents
-        self._own = {""}
-        """The paths of this layer, and the directories they are in."""
+        self._own: set[tuple[Identity, str]] = set()
+        self._touched = {parents.get("").identity}
+        """Directories with something of this layer in them, at any depth."""
 
     def hide(self, path: str) -> None:
-        if path in self._own:
-            self.hide_inside(path)
-        elif self._status(path) is not None:
-            self._parents.clear(path)
+        parent = self._parents.get(path.rpartition("/")[0])
+        try:
+            if self._hide(parent, path):
+                self.hide_inside(path)
+        except FileNotFoundError:
+            pass
 
     def hide_inside(self, path: str) -> None:
         directories = [path]
         while directories:
-            directory = directories.pop()
-            status = self._status(directory)
-            if status is None or not stat.S_ISDIR(status.st_mode):
-                continue
-            for name in os.listdir(self._parents.get(directory).descriptor):
-                member = f"{directory}/{name}" if directory else name
-                if member in self._own:
+            path = directories.pop()
+            for name in os.listdir(self._parents.get(path).descriptor):
+                member = f"{path}/{name}" if path else name
+                if self._hide(self._parents.get(path), member):
                     directories.append(member)
-                else:
-                    self.hide(member)
 
     def made(self, path: str) -> None:
-        own = self._own
-        while path not in own:
-            own.add(path)
-            path = path.rpartition("/")[0]
+        above, _, name = path.rpartition("/")
+        parent = self._parents.get(above)
+        self._own.add((parent.identity, name))
+        identity, upwards = parent.identity, ".."
+        while identity not in self._touched:
+            self._touched.add(identity)
+            identity = identity_of(os.stat(upwards, dir_fd=parent.descriptor))
+            upwards += "/.."
 
-    def _status(self, path: str) -> os.stat_result | None:
-        above = path.rpartition("/")[0]
-        if self._parents.existing(above) is None:
-            return None
-        try:
-            return self._parents.status(path)
-        except FileNotFoundError:
-            return None
+    def gives_way(self, path: str, status: os.stat_result) -> bool:
+        above, _, name = path.rpartition("/")
+        return (self._parents.get(above).identity, name) not in self._own
+
+    def _hide(self, parent: Parent, path: str) -> bool:
+        """Remove what is at `path`, unless it is a directory to be looked into first."""
+        name = path.rpartition("/")[2]
+        status = os.stat(name, dir_fd=parent.descriptor, follow_symlinks=False)
+        directory = stat.S_ISDIR(status.st_mode)
+        own = (parent.identity, name) in self._own
+        if not own and not (directory and identity_of(status) in self._touched):
+            self._parents.clear(path)
+            return False
+        return directory
 
 
 def mark_opaque(directory: int) -> None:

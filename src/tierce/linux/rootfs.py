@@ -50,41 +50,24 @@ def open_in_root(root_fd: int, path: str, flags: int, mode: int = 0) -> int:
     raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), path)
 
 
-def make_directories_in_root(root_fd: int, path: str, mode: int = 0o755) -> int:
-    """Open the directory `path` in the root, making those that are missing; an O_PATH descriptor.
-
-    A dangling symlink on the way has the directory it points to made.
-    """
-    return _Walk(root_fd, path, mode).directory()
-
-
 def walk_in_root(root_fd: int, path: str, flags: int, mode: int = 0) -> int:
     """What `open_in_root` does, without openat2.
 
     Nothing is held still between the steps, but each step opens one name in an open directory
     and follows nothing: however the tree changes meanwhile, it cannot lead outside.
     """
-    return _Walk(root_fd, path, None).open(flags, mode)
+    return _Walk(root_fd, path).open(flags, mode)
 
 
 class _Walk:
     """Walks down a path; the descriptors of all directories on the way stay open for ".."."""
 
-    def __init__(self, root_fd: int, path: str, make_mode: int | None) -> None:
+    def __init__(self, root_fd: int, path: str) -> None:
         self._path = path
-        self._make_mode = make_mode
         self._rest = path.split("/")
         self._rest.reverse()
         self._links = 0
         self._trail = [os.open(".", _DIRECTORY, dir_fd=root_fd)]
-
-    def directory(self) -> int:
-        try:
-            while self._rest:
-                self._step(self._rest.pop())
-            return self._trail.pop()
-        finally:
-            self._close()
 
     def open(self, flags: int, mode: int) -> int:
         exclusive = flags & (os.O_CREAT | os.O_EXCL) == os.O_CREAT | os.O_EXCL
@@ -113,11 +96,6 @@ class _Walk:
             return
         parent = self._trail[-1]
         try:
-            self._trail.append(os.open(name, _DIRECTORY, dir_fd=parent))
-        except FileNotFoundError:
-            if self._make_mode is None:
-                raise
-            os.mkdir(name, self._make_mode, dir_fd=parent)
             self._trail.append(os.open(name, _DIRECTORY, dir_fd=parent))
         except OSError:
             if not self._follow(name):
