@@ -8,10 +8,9 @@ from tierce.frontend.context import Context
 from tierce.frontend.image import ImageDraft
 from tierce.frontend.paths import absolute, destination, is_git, is_url
 from tierce.frontend.stages import Stage, Step
+from tierce.graph.modes import parse_mode
 from tierce.graph.ops import Copy as CopyOp
 from tierce.graph.vertex import Vertex
-
-_MODE_LIMIT = 0o7777
 
 
 def lower_copy(
@@ -29,7 +28,7 @@ def lower_copy(
         sources=paths,
         destination=destination(target, stage.directory),
         owner=owner,
-        mode=_octal(mode),
+        mode=_mode(mode),
         unpack=command.is_add if command.unpack is None else command.unpack,
     )
     stage.vertex = context.vertex(
@@ -61,15 +60,10 @@ def _source(
     return source.vertex
 
 
-def _octal(text: str) -> str:
+def _mode(text: str) -> str:
     """The mode in one spelling, as "0644" and "644" are the same; empty when there is none."""
-    octal = not text.strip("01234567") and len(text) <= 11
-    if not octal or int(text or "0", 8) > _MODE_LIMIT:
-        raise InvalidValue(
-            f"invalid chmod parameter: '{text}'. it should be octal string and between 0 and 07777",
-            value=text,
-        )
-    return f"{int(text, 8):o}" if text else ""
+    absolute = parse_mode(text).absolute if text else None
+    return text if absolute is None else f"{absolute:o}"
 
 
 def _refuse_unsupported(keyword: str, command: Copy, sources: list[str]) -> None:

@@ -91,7 +91,7 @@ class Copy(Value):
     Sources are paths below the root of input 1 and may hold wildcards (Go's path.Match); one
     that ends in "/" or names a directory means its contents. `destination` keeps its trailing "/",
     which makes it a directory. `owner` is what --chown says, unresolved, or empty to keep
-    the owners of the source. `mode` is what --chmod says, in octal, or empty. `unpack` extracts
+    the owners of the source. `mode` is what --chmod says (see `modes`), or empty. `unpack` extracts
     local tar archives, as ADD does.
     """
 

@@ -13,6 +13,7 @@ import os
 from contextlib import ExitStack
 
 from tierce.errors import BuildError
+from tierce.graph.modes import parse_mode
 from tierce.layer.entry import Entry
 from tierce.worker.archives import Spool, open_archive, unpack
 from tierce.worker.owners import ROOT
@@ -52,8 +53,10 @@ class Copier:
         self._tree = tree
         self._draft = draft
         self._owner = owner
-        self._mode = int(op.mode, 8) if op.mode else None
-        self._made_mode = _DIRECTORY_MODE if self._mode is None else self._mode & 0o777
+        self._mode = parse_mode(op.mode) if op.mode else None
+        # Letters change a mode that is there; what is made has none before.
+        absolute = self._mode.absolute if self._mode is not None else None
+        self._made_mode = _DIRECTORY_MODE if absolute is None else absolute & 0o777
         self._cleanup = ExitStack()
         self._spool = Spool(temporary, self._cleanup)
         self.copied: dict[str, Entry] = {}
@@ -126,7 +129,7 @@ class Copier:
         if self._owner is not None:
             uid, gid = self._owner
         if self._mode is not None and kind != "symlink":
-            mode = self._mode
+            mode = self._mode.apply(mode, is_directory=kind == "dir")
         made = Entry(path, kind, mode, uid, gid, size, mtime_ns, link, device, xattrs)
         if kind != "file":
             return made, None
