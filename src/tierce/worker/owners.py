@@ -55,11 +55,7 @@ def _id(text: str) -> int | None:
 
 def _find(tree: Tree | None, path: str, name: str) -> list[bytes] | None:
     """The fields of the line of a table that begins with a name."""
-    if tree is None:
-        raise BuildError(
-            f"resolve owner {name}: an empty file system has no /{path}", hint="use its number"
-        )
-    table = read_file(tree, path, _MAX_BYTES)
+    table = read_file(tree, path, _MAX_BYTES) if tree is not None else None
     wanted = name.encode("utf-8", "surrogateescape")
     for line in (table or b"").splitlines():
         fields = line.strip().split(b":")
