@@ -35,7 +35,7 @@ class LayerDraft:
         self._names: dict[str, list[str]] = {}
         """The further names of a file of this draft: hard links to it."""
         self._inside: dict[str, set[str]] | None = None
-        """The paths in each directory of this draft, once somebody needs that."""
+        """The paths in each directory that has items in it, once somebody needs that."""
 
     # Seeing
 
@@ -248,8 +248,15 @@ class LayerDraft:
                 pending.append(child)
 
     def _note_inside(self, path: str) -> None:
+        """Note a path in its directory, and that in its own, be it one of the base."""
         assert self._inside is not None
-        self._inside.setdefault(path.rpartition("/")[0], set()).add(path)
+        while path:
+            parent = path.rpartition("/")[0]
+            siblings = self._inside.setdefault(parent, set())
+            if path in siblings:
+                return
+            siblings.add(path)
+            path = parent
 
     def _clear(self, path: str, there: Entry | None) -> None:
         """Remove what is in a directory that something else takes the place of."""
@@ -263,8 +270,10 @@ class LayerDraft:
         entry = self.lookup(path)
         if entry is None or self._base is None:
             raise BuildError(f"link to /{path}: no such file")
-        content = self._base.content(entry) if entry.kind == "file" else None
-        return entry._replace(mode=link.mode, uid=link.uid, gid=link.gid, offset=-1), content
+        if entry.kind != "file":
+            return entry, None
+        made = entry._replace(mode=link.mode, uid=link.uid, gid=link.gid, offset=-1)
+        return made, self._base.content(entry)
 
     def _is_covered(self, path: str) -> bool:
         parent = path.rpartition("/")[0]

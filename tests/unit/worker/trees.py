@@ -72,7 +72,10 @@ def make(root: Path, files: dict[str, Spec]) -> Path:
                 _set(path, 0o644 if mode is None else mode, owner, xattrs)
             case str():
                 path.write_text(spec)
-        os.utime(path, ns=(OLD_NS, OLD_NS), follow_symlinks=False)
+    for directory, directories, names in os.walk(root):
+        for name in [*directories, *names, ""]:
+            path = Path(directory, name)
+            os.utime(path, ns=(OLD_NS, OLD_NS), follow_symlinks=False)
     return root
 
 
@@ -106,7 +109,7 @@ def _line(tree: Tree, entry: Entry) -> str:
     if entry.kind != "hardlink":
         words += [f"{entry.mode:o}"] if entry.mode != usual else []
         words += [f"{entry.uid}:{entry.gid}"] if (entry.uid, entry.gid) != (0, 0) else []
-    words += [f"{name}={value.decode()}" for name, value in entry.xattrs]
+        words += [f"{name}={value.decode()}" for name, value in entry.xattrs]
     if entry.link:
         words.append(f"-> {entry.link}")
     if entry.device != (0, 0):
