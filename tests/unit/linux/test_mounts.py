@@ -20,7 +20,7 @@ def in_private_namespace(work: Callable[[], None]) -> None:
             namespaces.unshare(namespaces.CLONE_NEWNS)
             namespaces.make_private()
             work()
-        except BaseException as error:  # noqa: BLE001 - handed to the test's own thread
+        except BaseException as error:  # handed to the test's own thread
             failure.append(error)
 
     thread = threading.Thread(target=run)
