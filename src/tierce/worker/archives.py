@@ -70,13 +70,17 @@ class Spool:
         self._writer: BlobWriter | None = None
         self._end = _BLOCK  # a `Content` at offset 0 would stand for the whole file
 
-    def keep(self, stream: BinaryIO) -> Content:
-        """Append all that a stream holds; zeros become holes. Raises what reading raises."""
+    def keep(self, stream: BinaryIO, head: bytes = b"") -> Content:
+        """Append all that a stream holds, after `head`; zeros become holes.
+
+        Raises StoreError, and what reading raises.
+        """
         if self._writer is None:
             self._writer = self._cleanup.enter_context(self._temporary())
         descriptor = self._writer.fileno()
         start = self._end
-        while chunk := stream.read(_CHUNK):
+        while chunk := head or stream.read(_CHUNK):
+            head = b""
             if not chunk.strip(b"\0"):
                 self._end += len(chunk)
                 continue
@@ -101,13 +105,17 @@ def open_archive(content: Content, name: str, spool: Spool) -> Archive | None:
         with open(content.path, "rb", buffering=0) as file:
             window = io.BufferedReader(_Window(file, content.offset, content.size), _CHUNK)
             stream = open_decompressed(window)
+            if stream is window:
+                is_tar = is_tar_header(window.peek(_BLOCK)[:_BLOCK])
+                return Archive(name, *content, spool) if is_tar else None
             try:
-                head = stream.peek(_BLOCK)[:_BLOCK]  # type: ignore[attr-defined]
+                # No more than the header: an archive that is cut short later is one, too.
+                head = stream.raw.read(_BLOCK)  # type: ignore[attr-defined]
             except LayerError:
                 return None
             if not is_tar_header(head):
                 return None
-            return Archive(name, *(content if stream is window else spool.keep(stream)), spool)
+            return Archive(name, *spool.keep(stream, head), spool)
     except (LayerError, OSError) as error:
         raise _failed(name, error) from error
 
