@@ -1,0 +1,325 @@
+"""What the digest of a selection covers, and what is remembered of it."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tierce.errors import StoreError
+from tierce.layer.entry import Entry
+from tierce.layer.index import LayerIndex
+from tierce.layer.sources import IndexLayer
+from tierce.layer.view import MergedView
+from tierce.worker import context
+from tierce.worker.components import decode_components, encode_components
+from tierce.worker.content import RememberedSelections, Selection, name_of, select, stamp_of
+from tierce.worker.sources import find_sources
+from unit.worker.trees import (
+    Directory,
+    File,
+    HardLink,
+    Link,
+    Spec,
+    directory_tree,
+    local_tree,
+    make,
+)
+
+FILES: dict[str, Spec] = {
+    "dir/file": File("text", 0o644, (1, 2)),
+    "dir/link": Link("file"),
+    "dir/sub/deep": "deep",
+    "other": "other",
+}
+X, Y, Z = "a" * 64, "b" * 64, "c" * 64
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return make(tmp_path / "root", FILES)
+
+
+def digest(root: Path, *patterns: str, context: bool = False) -> str:
+    tree = local_tree(root) if context else directory_tree(root)
+    return select(tree, list(find_sources(tree, patterns or ("/dir",)))).digest
+
+
+# What it covers
+
+
+def test_equal_files_have_equal_digests(root: Path, tmp_path: Path) -> None:
+    other = make(tmp_path / "copy", FILES)
+    assert digest(root) == digest(other)
+    assert digest(root, context=True) == digest(other, context=True)
+
+
+def make_pipe(top: Path) -> None:
+    (top / "file").write_text("")
+    (top / "link").unlink()
+    os.mkfifo(top / "link")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        make_pipe,
+        lambda top: (top / "file").write_text("else"),
+        lambda top: (top / "file").chmod(0o640),
+        lambda top: (top / "file").rename(top / "file2"),
+        lambda top: os.setxattr(top / "file", "user.note", b"x"),
+        lambda top: os.chown(top / "file", 1, 3),
+        lambda top: os.chown(top / "file", 2, 2),
+        lambda top: (top / "sub").chmod(0o700),
+        lambda top: (top / "sub/deep").unlink(),
+        lambda top: (top / "sub/empty").mkdir(),
+        lambda top: ((top / "link").unlink(), (top / "link").symlink_to("sub")),
+        lambda top: ((top / "link").unlink(), (top / "link").write_text("file")),
+    ],
+)
+def test_what_a_copy_keeps_changes_the_digest(root: Path, change: Callable[[Path], object]) -> None:
+    before = digest(root)
+    change(root / "dir")
+    assert digest(root) != before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: os.utime(root / "dir/file"),
+        lambda root: os.utime(root / "dir/sub"),
+        lambda root: (root / "other").write_text("changed"),
+        lambda root: (root / "dir").chmod(0o700),
+        lambda root: os.chown(root / "dir", 5, 5),
+        lambda root: (root / "dir/sub/deep").rename(root / "x").rename(root / "dir/sub/deep"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("context", [False, True])
+def test_what_a_copy_does_not_keep_changes_nothing(
+    root: Path, change: Callable[[Path], object], context: bool
+) -> None:
+    """A directory that is copied stands for its contents: its own mode counts for nothing."""
+    before = digest(root, context=context)
+    change(root)
+    assert digest(root, context=context) == before
+
+
+@pytest.mark.parametrize("change", [
+    lambda file: os.chown(file, 7, 8),
+    lambda file: os.setxattr(file, "user.note", b"x"),
+])  # fmt: skip
+def test_owners_and_attributes_of_a_context_do_not_count(
+    root: Path, change: Callable[[Path], object]
+) -> None:
+    before = digest(root, context=True)
+    change(root / "dir/file")
+    assert digest(root, context=True) == before
+
+
+def test_name_of_a_directory_does_not_count_that_of_a_file_does(root: Path) -> None:
+    before = digest(root, "/dir"), digest(root, "/other")
+    (root / "dir").rename(root / "renamed")
+    (root / "other").rename(root / "another")
+    assert digest(root, "/renamed") == before[0]
+    assert digest(root, "/another") != before[1]
+
+
+def test_order_of_sources_counts(root: Path) -> None:
+    assert digest(root, "/dir", "/other") != digest(root, "/other", "/dir")
+
+
+def test_two_directories_are_not_one_with_all(root: Path, tmp_path: Path) -> None:
+    parts = make(tmp_path / "parts", {"a/x": "x", "b/y": "y", "both/x": "x", "both/y": "y"})
+    assert digest(parts, "/a", "/b") != digest(parts, "/both")
+    assert digest(parts, "/a/x", "/b") != digest(parts, "/a", "/b")
+    assert digest(parts, "/a/x", "/b/y") != digest(parts, "/a", "/b")
+
+
+def test_hard_links_count_as_the_files_they_are(tmp_path: Path) -> None:
+    links = make(tmp_path / "links", {"dir/a": "text", "dir/b": HardLink("dir/a")})
+    files = make(tmp_path / "files", {"dir/a": "text", "dir/b": "text"})
+    assert digest(links) == digest(files)
+    assert digest(links, context=True) == digest(files, context=True)
+
+
+def test_device_numbers_count(tmp_path: Path) -> None:
+    digests = set()
+    for device in ((1, 3), (1, 5), (0, 3)):
+        view = MergedView(
+            [IndexLayer(LayerIndex.of([Entry("null", "char", device=device)]), "/no/tar")]
+        )
+        digests.add(select(view, list(find_sources(view, ("/null",)))).digest)
+    assert len(digests) == 3
+
+
+def test_context_and_image_agree_on_equal_files(tmp_path: Path) -> None:
+    root = make(tmp_path / "root", {"dir/file": "text", "dir/sub": Directory(0o711)})
+    assert digest(root) == digest(root, context=True)
+
+
+PATHS = st.text(
+    st.characters(exclude_characters="\0/", exclude_categories=["Cs"]), min_size=1, max_size=4
+)
+ENTRIES = st.lists(
+    st.builds(
+        lambda path, mode, uid, link, xattr: Entry(
+            path, "symlink", mode, uid, 0, 0, 0, link, (0, 0),
+            ((("user." + xattr), xattr.encode()),) if xattr else (),
+        ),
+        PATHS, st.integers(0, 7), st.integers(0, 11), st.text("ab \n0:", min_size=1, max_size=3),
+        st.text("ab", max_size=2),
+    ),
+    max_size=3, unique_by=lambda entry: entry.path,
+)  # fmt: skip
+
+
+@given(ENTRIES, ENTRIES)
+def test_only_equal_selections_have_equal_digests(first: list[Entry], second: list[Entry]) -> None:
+    entries = [sorted(each, key=lambda entry: entry.path) for each in (first, second)]
+    digests = []
+    for each in entries:
+        view = MergedView([IndexLayer(LayerIndex.of(each), "/no/tar")])
+        digests.append(select(view, list(find_sources(view, ("/",)))).digest)
+    assert (digests[0] == digests[1]) == (entries[0] == entries[1])
+
+
+# What is told of each path
+
+
+def test_selection_has_a_checksum_for_each_path(root: Path) -> None:
+    tree = directory_tree(root)
+    sources = list(find_sources(tree, ("/dir", "/other")))
+    selection = select(tree, sources)
+    assert list(selection.paths) == ["file", "link", "sub", "sub/deep", "other"]
+    (root / "dir/sub/deep").write_text("else")
+    changed = select(directory_tree(root), sources)
+    differing = [
+        path
+        for path, old, new in zip(selection.paths, selection.checksums, changed.checksums)
+        if old != new
+    ]
+    assert differing == ["sub/deep"]
+
+
+def test_many_entries(tmp_path: Path) -> None:
+    files: dict[str, Spec] = {f"dir/{number:04}": str(number) for number in range(700)}
+    root = make(tmp_path / "root", files)
+    before = digest(root)
+    assert before == digest(root)
+    (root / "dir/0699").write_text("else")
+    assert digest(root) != before
+
+
+def test_components_tell_what_a_key_was_made_of(root: Path) -> None:
+    tree = directory_tree(root)
+    selection = select(tree, list(find_sources(tree, ("/dir",))))
+    components = decode_components(encode_components(b'["op"]', ["k", ""], [selection]))
+    assert components.op == '["op"]'
+    assert components.inputs == ("k", "")
+    assert components.content == (selection.digest,)
+    assert dict(components.files) == dict(zip(selection.paths, selection.checksums))
+
+
+def test_components_without_files() -> None:
+    components = decode_components(encode_components(b"[]", [], [Selection(X), Selection(Y)]))
+    assert components.content == (X, Y)
+    assert components.files == {}
+
+
+def test_components_keep_names_that_are_not_text() -> None:
+    name = os.fsdecode(b"caf\xe9")
+    components = decode_components(encode_components(b"[]", [], [Selection(X, [name], [7])]))
+    assert components.files == {name: 7}
+
+
+def test_components_are_compact() -> None:
+    paths = [f"some/directory/file{number:05}.txt" for number in range(10_000)]
+    data = encode_components(b"[]", [], [Selection(X, paths, list(range(10_000)))])
+    assert len(data) < 100_000
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: b"", lambda data: data[:-1], lambda data: b"x" + data,
+               lambda data: data + bytes(4), lambda data: data[: len(data) // 2]],
+)  # fmt: skip
+def test_damaged_components_are_refused(damage: Callable[[bytes], bytes]) -> None:
+    data = encode_components(b"[]", [], [Selection(X, ["a", "b"], [1, 2])])
+    with pytest.raises(StoreError, match="components"):
+        decode_components(damage(data))
+
+
+# What is remembered
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "selections")
+
+
+def test_selection_is_remembered_with_its_stamp(path: str) -> None:
+    remembered = RememberedSelections(path)
+    remembered.put(X, Y, Z)
+    remembered.save()
+    later = RememberedSelections(path)
+    assert later.get(X, Y) == Z
+    assert later.get(X, Z) == ""
+    assert later.get(Y, Y) == ""
+    assert later.get(X, "") == ""
+
+
+def test_without_a_stamp_nothing_is_remembered(path: str) -> None:
+    remembered = RememberedSelections(path)
+    remembered.put(X, "", Z)
+    remembered.save()
+    assert not Path(path).exists()
+    assert remembered.get(X, "") == ""
+
+
+def test_newest_selections_are_kept(path: str) -> None:
+    remembered = RememberedSelections(path)
+    names = [f"{number:064x}" for number in range(100)]
+    for name in names:
+        remembered.put(name, Y, Z)
+    remembered.put(names[0], X, Z)
+    remembered.save()
+    later = RememberedSelections(path)
+    kept = [name for name in names if later.get(name, Y) or later.get(name, X)]
+    assert kept == [names[0], *names[37:]]
+
+
+def test_nothing_new_writes_nothing(path: str) -> None:
+    remembered = RememberedSelections(path)
+    remembered.put(X, Y, Z)
+    remembered.save()
+    before = os.stat(path)
+    later = RememberedSelections(path)
+    later.put(X, Y, Z)
+    later.save()
+    assert os.stat(path).st_ino == before.st_ino
+
+
+def test_damaged_file_is_no_file(path: str) -> None:
+    Path(path).write_bytes(f"{X} {Y} {Z}\n{X[:9]} torn\n\n{Y} {Y} {Z}".encode())
+    remembered = RememberedSelections(path)
+    assert remembered.get(X, Y) == remembered.get(Y, Y) == Z
+    Path(path).write_bytes(b"\xff\xfe\0")
+    assert RememberedSelections(path).get(X, Y) == ""
+
+
+def test_saving_where_nothing_can_be_written_is_not_fatal(tmp_path: Path) -> None:
+    remembered = RememberedSelections(str(tmp_path / "absent/selections"))
+    remembered.put(X, Y, Z)
+    remembered.save()
+
+
+def test_stamp_and_name_of_sources(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = local_tree(root)
+    sources = list(find_sources(tree, ("/dir", "/other")))
+    assert stamp_of(tree, sources) == "", "all is fresh"
+    monkeypatch.setattr(context, "now_racy_after", lambda: 1 << 62)
+    settled = local_tree(root)
+    assert len(stamp_of(settled, sources)) == len(name_of(sources)) == 64
+    assert name_of(sources) != name_of(sources[:1])
+    assert stamp_of(settled, sources) != stamp_of(settled, sources[:1])
