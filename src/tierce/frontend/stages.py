@@ -267,21 +267,21 @@ class StageGraph:
                     path[target] = _edges(target)
 
     def target(self, name: str) -> Stage:
-        """The stage that is to be built: by name, by number, or the last. Raises DockerfileError.
+        """The stage that is to be built: by name, or the last. Raises DockerfileError.
 
-        A name counts before a number, but no stage can have a number as name.
+        Numbers name none: as in BuildKit, they are for `--from`.
         """
         if not name:
             return self.stages[-1]
         stage = self._by_name.get(name.lower())
         if stage is not None:
             return stage
-        if name.isdecimal() and len(name) <= 9 and int(name) < len(self.stages):
-            return self.stages[int(name)]
-        names = [stage.shown_name or "0" for stage in self.stages]
+        names = [stage.name for stage in self.stages if stage.name]
         raise self.dockerfile.error(
             f"target stage {quote(name)} could not be found{did_you_mean(name, names)}",
-            hint=f"the stages are: {', '.join(names)}",
+            hint=f"the stages are: {', '.join(names)}"
+            if names
+            else "no stage has a name; give it one with FROM … AS NAME",
         )
 
     def needed(self, target: Stage) -> tuple[list[Stage], list[External]]:

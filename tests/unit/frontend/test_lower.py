@@ -111,10 +111,16 @@ def test_labels_of_the_command_line_win() -> None:
     assert history(plan) == ["LABEL a=1"]
 
 
-def test_target_by_number() -> None:
-    text = "FROM alpine AS a\nRUN x\nFROM alpine\nRUN y\n"
-    assert plan_of(text, target="0").vertex.name == "[a 2/2] RUN x"
-    assert plan_of(text, target="1").vertex.name == "[stage-1 2/2] RUN y"
+@pytest.mark.parametrize("number", ["0", "1"])
+def test_target_is_no_number(number: str) -> None:
+    with pytest.raises(DockerfileError, match=f'target stage "{number}" could not be found'):
+        plan_of("FROM alpine AS a\nRUN x\nFROM alpine\nRUN y\n", target=number)
+
+
+def test_target_among_stages_without_names() -> None:
+    with pytest.raises(DockerfileError) as caught:
+        plan_of("FROM alpine\n", target="stage-0")
+    assert caught.value.hint == "no stage has a name; give it one with FROM … AS NAME"
 
 
 def test_no_cache_runs_commands_and_copies_again() -> None:
