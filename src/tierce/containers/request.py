@@ -50,5 +50,4 @@ class RunRequest(Value):
     id_file: str = ""
     platform: str = ""
     privileged: bool = False
-    host_pids: bool = False
     read_only: bool = False

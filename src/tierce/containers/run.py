@@ -222,7 +222,6 @@ def _isolation(request: RunRequest) -> Isolation:
     return Isolation(
         hostname="",
         host_network=request.network != "none",
-        host_pids=request.host_pids,
         privileged=request.privileged,
         read_only=request.read_only,
         capabilities=capabilities.ALL if request.privileged else capabilities.DEFAULT,

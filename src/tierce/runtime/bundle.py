@@ -83,7 +83,6 @@ class Isolation(Value):
 
     hostname: str
     host_network: bool = False
-    host_pids: bool = False
     privileged: bool = False
     read_only: bool = False
     capabilities: tuple[str, ...] = capabilities.DEFAULT
@@ -182,9 +181,7 @@ def bind(
 
 
 def _namespaces(isolation: Isolation) -> Iterator[str]:
-    yield from ("mount", "uts", "ipc")
-    if not isolation.host_pids:
-        yield "pid"
+    yield from ("mount", "uts", "ipc", "pid")
     if not isolation.host_network:
         yield "network"
 

@@ -46,7 +46,10 @@ def container_hosts(
 ) -> str:
     """The content of /etc/hosts in a container: with the host's network, the host's own first."""
     if host_network and (own := _read("/etc/hosts")):
-        return _hosts([*own.splitlines(), f"127.0.1.1\t{hostname}"], extra)
+        lines = own.splitlines()
+        if not any(hostname in line.split() for line in lines):
+            lines.append(f"127.0.1.1\t{hostname}")
+        return _hosts(lines, extra)
     lines = [
         "127.0.0.1\tlocalhost",
         "::1\tlocalhost ip6-localhost ip6-loopback",

@@ -35,7 +35,6 @@ COMMAND = Command(
         Flag("net", kind="string", default="default", hidden=True),
         Flag("network", kind="string", default="default",
              help='Connect a container to a network ("host" or "none")'),
-        Flag("pid", kind="string", help='PID namespace to use ("host")'),
         Flag("platform", kind="string", help="Set platform if server is multi-platform capable"),
         Flag("privileged", help="Give extended privileges to this container"),
         Flag("pull", kind="string", default="missing",
@@ -95,15 +94,12 @@ def request_of(options: Parsed, environ: Mapping[str, str]) -> RunRequest:
         id_file=options.text("cidfile"),
         platform=options.text("platform"),
         privileged=options.flag("privileged"),
-        host_pids=options.text("pid") == "host",
         read_only=options.flag("read-only"),
     )
 
 
 def check_choices(options: Parsed) -> None:
     """Refuses values that mean something to docker and nothing here."""
-    if options.text("pid") not in {"", "host"}:
-        raise UsageError(f"--pid: invalid PID mode: {options.text('pid')}", hint="use host")
     if options.text("pull") not in {"missing", "never"}:
         raise UsageError(f"pull {options.text('pull')}: images are not pulled here")
     name = options.text("name")
