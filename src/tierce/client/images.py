@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tierce.store
 from tierce.client.filters import (
     NamePattern,
     created_seconds,
@@ -12,7 +13,6 @@ from tierce.client.filters import (
 )
 from tierce.errors import InvalidValue, NotFound
 from tierce.oci.reference import Reference
-from tierce.store.prune import prune_images
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -99,8 +99,8 @@ class Images:
         wanted = parse_filters(filters, LIST_FILTERS)
         patterns = [*wanted.pop("reference", []), *([pattern] if pattern else [])]
         checks = self._checks(wanted)
-        images = self._store.images.list()
-        names = self._store.images.all_names()
+        images = self._store.catalog.list()
+        names = self._store.catalog.all_names()
         variants = set() if all else self._variants(names)
         found = []
         for image in images:
@@ -195,7 +195,7 @@ class Images:
         `filters` are `label=…`, `label!=…` and `until=…`. Raises UsageError.
         """
         accept = self.acceptable(filters)
-        removed = prune_images(self._store, unnamed_only=not all, accept=accept)
+        removed = tierce.store.prune_images(self._store, unnamed_only=not all, accept=accept)
         return Pruned(tuple(removed), self._store.collect().size)
 
     def acceptable(self, filters: Sequence[str]) -> Callable[[Image], bool]:
@@ -211,7 +211,7 @@ class Images:
                 owners.setdefault(name, []).append(config)
         chosen: set[Digest] = set()
         for name, configs in owners.items():
-            image = self._store.images.find(str(name)) if len(configs) > 1 else None
+            image = self._store.catalog.find(str(name)) if len(configs) > 1 else None
             chosen.update(configs if image is None else [image.config])
         return names.keys() - chosen
 

@@ -6,30 +6,34 @@ import os
 import threading
 from pathlib import Path
 
+from tierce import store
 from tierce.errors import StoreError
-from tierce.store import snapshots
-from tierce.store.blobs import Blobs
-from tierce.store.cache_mounts import CacheMounts
-from tierce.store.containers import ContainerRows
 from tierce.store.database import Database
-from tierce.store.durability import Durability
 from tierce.store.failures import reported
-from tierce.store.gc import Collector, Freed
-from tierce.store.images import Images
-from tierce.store.leases import Leases
-from tierce.store.locks import Locks
+from tierce.store.lazy import lazy
 from tierce.store.paths import Paths, default_root, default_run
-from tierce.store.records import Records
-from tierce.store.trash import Trash
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Self
 
+    from tierce.store.blobs import Blobs
+    from tierce.store.cache_mounts import CacheMounts
+    from tierce.store.catalog import Catalog
+    from tierce.store.containers import ContainerRows
+    from tierce.store.durability import Durability
+    from tierce.store.gc import Collector, Freed
+    from tierce.store.images import Images
     from tierce.store.layers import Layers
+    from tierce.store.leases import Leases
+    from tierce.store.locks import Locks
+    from tierce.store.records import Records
+    from tierce.store.snapshots.parts import Parts
+    from tierce.store.snapshots.snapshots import Snapshots
+    from tierce.store.trash import Trash
 
 
 UNUSABLE = ":,\\"
@@ -39,26 +43,15 @@ UNUSABLE = ":,\\"
 class Store:
     """An open store. Its parts may be used from several threads; close it when they are done.
 
-    Processes that share a store need not know of each other.
+    Processes that share a store need not know of each other. Each part is made by its first use,
+    and its module loaded: most commands need few of them.
     """
 
     def __init__(self, paths: Paths, database: Database) -> None:
         self.paths = paths
         self.database = database
-        self.durability = Durability(database, paths.root)
-        self.locks = Locks(paths.locks)
-        self.trash = Trash(paths.trash)
-        self.leases = Leases(database, paths.leases, self._sweep)
-        self.blobs = Blobs(database, paths, self.leases, self.durability)
-        self.images = Images(database, self.blobs, self.leases)
-        self.snapshots = snapshots.Snapshots(
-            database, self.leases, self.durability, self.blobs, lambda: self.parts.files
-        )
-        self.records = Records(database, self.leases, self.snapshots.use)
-        self.containers = ContainerRows(database)
-        self.cache_mounts = CacheMounts(database, paths, self.leases, self.locks)
-        self._guard = threading.Lock()
-        self._parts: snapshots.Parts | None = None
+        self._making = threading.RLock()
+        self._closing: list[Callable[[], None]] = [database.close]
 
     @classmethod
     def open(cls, root: Path | None = None, run: Path | None = None) -> Self:
@@ -88,26 +81,82 @@ class Store:
                 paths.create_run()
             return cls(paths, Database.open(paths.database, paths.turns))
 
-    @property
-    def parts(self) -> snapshots.Parts:
-        """What works on layers and files, loaded by its first use."""
-        with self._guard:
-            if self._parts is None:
-                self._parts = snapshots.Parts(
-                    self.database,
-                    self.paths,
-                    self.leases,
-                    self.locks,
-                    self.trash,
-                    self.durability,
-                    self.blobs,
-                )
-            return self._parts
+    @lazy
+    def catalog(self) -> Catalog:
+        """The images and their names, to look up."""
+        return store.Catalog(self.database)
 
-    @property
+    @lazy
+    def images(self) -> Images:
+        """The images and their names, to look up and to change."""
+        return store.Images(self.database, self.blobs, self.leases)
+
+    @lazy
+    def blobs(self) -> Blobs:
+        """Content by its digest."""
+        return store.Blobs(self.database, self.paths, self.leases, self.durability)
+
+    @lazy
+    def snapshots(self) -> Snapshots:
+        """File systems made of layers."""
+        return store.Snapshots(
+            self.database, self.leases, self.durability, self.blobs, lambda: self.parts.files
+        )
+
+    @lazy
+    def parts(self) -> Parts:
+        """What works on layers and files."""
+        return store.Parts(
+            self.database,
+            self.paths,
+            self.leases,
+            self.locks,
+            self.trash,
+            self.durability,
+            self.blobs,
+        )
+
+    @lazy
     def layers(self) -> Layers:
         """The layers, by their diff ids."""
         return self.parts.layers
+
+    @lazy
+    def records(self) -> Records:
+        """The build cache."""
+        return store.Records(self.database, self.leases, self.snapshots.use)
+
+    @lazy
+    def containers(self) -> ContainerRows:
+        """The containers."""
+        return store.ContainerRows(self.database)
+
+    @lazy
+    def cache_mounts(self) -> CacheMounts:
+        """The directories of RUN --mount=type=cache."""
+        return store.CacheMounts(self.database, self.paths, self.leases, self.locks)
+
+    @lazy
+    def leases(self) -> Leases:
+        """Who works on what, so that it is not collected meanwhile."""
+        leases = store.Leases(self.database, self.paths.leases, self._sweep)
+        self._closing.append(leases.close)
+        return leases
+
+    @lazy
+    def durability(self) -> Durability:
+        """What may be trusted after a power cut."""
+        return store.Durability(self.database, self.paths.root)
+
+    @lazy
+    def locks(self) -> Locks:
+        """Locks by name."""
+        return store.Locks(self.paths.locks)
+
+    @lazy
+    def trash(self) -> Trash:
+        """Where things go on their way out."""
+        return store.Trash(self.paths.trash)
 
     def collect(self) -> Freed:
         """Remove what nothing refers to and nobody works on; see `gc`."""
@@ -124,8 +173,8 @@ class Store:
         SQLite then writes its log back, which waits for the disk; a process that is about to end
         may leave that to the next one and not close at all.
         """
-        self.database.close()
-        self.leases.close()
+        for close in self._closing:
+            close()
 
     def lock(self, key: str) -> AbstractContextManager[None]:
         """Hold the lock `key`, across threads and processes, while the block runs."""
@@ -146,4 +195,4 @@ class Store:
         self._collector().sweep(dead)
 
     def _collector(self) -> Collector:
-        return Collector(self.database, self.paths, self.leases, self.trash)
+        return store.Collector(self.database, self.paths, self.leases, self.trash)
