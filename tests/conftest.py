@@ -1,25 +1,26 @@
 """Fixtures for all tests, and the guard that no test leaves anything behind on the machine."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import settings
+from hypothesis.configuration import set_hypothesis_home_dir
 
 from support import leftovers
+from tierce.store import Store
 
 # Found examples belong into tests by name, not into a directory that root writes in the work tree.
+set_hypothesis_home_dir(Path(tempfile.gettempdir(), "tierce-hypothesis"))
 settings.register_profile("tierce", database=None, deadline=None)
 settings.load_profile("tierce")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Any]:
+def store(tmp_path: Path) -> Iterator[Store]:
     """An opened, empty store in the test's own directory."""
-    from tierce.store import Store
-
     with Store.open(tmp_path / "store", tmp_path / "run") as opened:
         yield opened
 
@@ -33,9 +34,10 @@ def _nothing_survives_the_session(tmp_path_factory: pytest.TempPathFactory) -> I
     """
     base = tmp_path_factory.getbasetemp()
     os.environ[leftovers.MARK] = str(base)
+    os.environ["TIERCE_ROOT"] = str(base / "store")  # never the store of who runs the tests
     cgroups = leftovers.tierce_cgroups()
     yield
-    del os.environ[leftovers.MARK]
+    del os.environ[leftovers.MARK], os.environ["TIERCE_ROOT"]
     left = leftovers.marked_processes(base) + leftovers.overlays_in_any_namespace(base)
     left += sorted(leftovers.tierce_cgroups() - cgroups)
     assert not left, "left behind by the tests:\n" + "\n".join(left)
