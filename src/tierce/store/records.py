@@ -23,7 +23,8 @@ class Record(Value):
     """The result of a step: `snapshot` is its number, None for the empty file system.
 
     `key` is the record's own; `name` is for people; times in seconds since the epoch; `uses`
-    counts the times it was found; `components` say what went into the key.
+    counts the times it was found. What went into the key may be large, and is read by itself:
+    see `Records.components`.
     """
 
     id: int
@@ -33,12 +34,11 @@ class Record(Value):
     created: float
     last_used: float
     uses: int
-    components: bytes
 
 
 _COLUMNS = (
     "records.id, records.key, records.snapshot, records.name, records.created,"
-    " records.last_used, records.uses, records.components"
+    " records.last_used, records.uses"
 )
 
 
@@ -98,13 +98,18 @@ class Records:
                 if exists is None:
                     raise NotFound("snapshot", str(snapshot))
             number = self._database.execute(
-                "INSERT INTO records (key, snapshot, name, created, last_used, components, lease)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (keys[0], snapshot, name, now, now, components, self._leases.current),
+                "INSERT INTO records (key, snapshot, name, created, last_used, lease)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (keys[0], snapshot, name, now, now, self._leases.current),
             ).lastrowid
             assert number is not None
+            if components:
+                self._database.execute(
+                    "INSERT INTO record_components (record, components) VALUES (?, ?)",
+                    (number, components),
+                )
             self._attach(keys, number)
-        return Record(number, keys[0], snapshot, name, now, now, 0, components)
+        return Record(number, keys[0], snapshot, name, now, now, 0)
 
     def add_keys(self, number: int, keys: Sequence[str]) -> None:
         """Let more keys find a record. Raises NotFound."""
@@ -118,6 +123,13 @@ class Records:
         if row is None:
             raise NotFound("cache record", str(number))
         return Record(*row)
+
+    def components(self, number: int) -> bytes:
+        """What went into the key of a record, as it was given; nothing when nothing was."""
+        row = self._database.one(
+            "SELECT components FROM record_components WHERE record = ?", (number,)
+        )
+        return b"" if row is None else bytes(row[0])
 
     def nearest(self, prefix: str, limit: int = 8) -> Sequence[Record]:
         """Records that a key with this beginning finds, the most recently used first."""

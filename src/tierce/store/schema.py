@@ -134,11 +134,17 @@ _FIRST = (
         created REAL NOT NULL,
         last_used REAL NOT NULL,
         uses INTEGER NOT NULL DEFAULT 0,
-        components BLOB NOT NULL,
         lease INTEGER NOT NULL DEFAULT 0
     )
     """,
     "CREATE INDEX records_by_snapshot ON records (snapshot)",
+    # What went into a record's key; apart, as it may be large and each use writes the record's row.
+    """
+    CREATE TABLE record_components (
+        record INTEGER PRIMARY KEY REFERENCES records (id) ON DELETE CASCADE,
+        components BLOB NOT NULL
+    )
+    """,
     """
     CREATE TABLE record_keys (
         key TEXT PRIMARY KEY,

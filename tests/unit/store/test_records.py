@@ -11,11 +11,20 @@ def test_record_is_found_by_each_of_its_keys(store: Store) -> None:
         found = store.records.find(["absent", key])
         assert found is not None
         assert (found.id, found.key, found.name) == (record.id, "own", "[2/3] RUN make")
-        assert found.components == b"parts"
         assert store.records.has(key)
     assert store.records.find(["absent"]) is None
     assert store.records.find([]) is None
     assert not store.records.has("absent")
+
+
+def test_components_are_kept_apart_and_go_with_their_record(store: Store) -> None:
+    """A use writes the record's row, which must not be as large as what is known of it."""
+    record = store.records.add(["a"], None, "step", b"parts")
+    assert store.records.components(record.id) == b"parts"
+    assert store.records.components(store.records.add(["b"], None, "step").id) == b""
+    store.records.remove(record.id)
+    assert store.records.components(record.id) == b""
+    assert not store.database.all("SELECT * FROM record_components")
 
 
 def test_first_key_that_hits_wins(store: Store) -> None:

@@ -499,7 +499,7 @@ def test_absent_source_is_told_by_its_step_not_by_the_context(build: Build) -> N
 def test_components_are_kept_with_a_record(build: Build) -> None:
     build.solve(copy(Copy(("/dir", "/a"), "/x/")))
     [record] = build.store.records.list()
-    components = decode_components(build.store.records.get(record.id).components)
+    components = decode_components(build.store.records.components(record.id))
     assert set(components.files) == {"b", "a"}
     assert '"Copy"' in components.op
     assert len(components.inputs) == 2
