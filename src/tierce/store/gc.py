@@ -33,7 +33,7 @@ from tierce.values import Value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from tierce.store.database import Database
@@ -68,7 +68,7 @@ class Collector:
         dead = self._leases.dead()
         with self._database.transaction():
             oldest = self._leases.oldest_living() or _NOBODY
-            self._delete_actives(self._living())
+            self._delete_actives(self._is_abandoned())
             kept = self._kept_snapshots(oldest)
             snapshots = self._delete_snapshots(kept)
             blobs = self._delete_blobs(oldest)
@@ -83,10 +83,9 @@ class Collector:
         """
         try:
             with self._database.transaction():
-                living = self._living()
-                thrown = self._delete_actives(living)
+                thrown = self._delete_actives(set(dead).__contains__)
                 for directory in self._content_directories():
-                    for path in self._temporaries(directory, living):
+                    for path in self._temporaries(directory, set(dead).__contains__):
                         self._trash.throw(path)
             for number in thrown:
                 self._trash.throw(self._paths.snapshot(number))
@@ -103,11 +102,11 @@ class Collector:
 
     def strays(self) -> list[Path]:
         """Every file that has no row, or whose writer is dead; sure only under the write lock."""
-        living = self._living()
+        abandoned = self._is_abandoned()
         paths = self._paths
         found: list[Path] = []
         for directory in self._content_directories():
-            found += self._temporaries(directory, living)
+            found += self._temporaries(directory, abandoned)
         for algorithm in _names(paths.blobs):
             found += _unknown(paths.blobs / algorithm, self._known_blobs(algorithm))
         for algorithm in _names(paths.indexes):
@@ -117,16 +116,23 @@ class Collector:
         found += self._old_probes()
         return found
 
-    def _living(self) -> set[int]:
-        return {lease.id for lease in self._leases.living()}
+    def _is_abandoned(self) -> Callable[[int], bool]:
+        """Tells of a lease's number whether what was made under it still has a maker.
 
-    def _delete_actives(self, living: set[int]) -> list[int]:
-        """Writable layers that belong neither to a living lease nor to a container."""
+        A number that is gone may be that of a lease that one thread has released, while another
+        thread of the same store, under an older lease, goes on with what it marked so.
+        """
+        dead = set(self._leases.dead())
+        oldest = self._leases.oldest_living() or _NOBODY
+        return lambda lease: lease < oldest or lease in dead
+
+    def _delete_actives(self, abandoned: Callable[[int], bool]) -> list[int]:
+        """Deletes writable layers that have no maker and belong to no container."""
         rows = self._database.all(
             "SELECT id, lease FROM snapshots WHERE active"
             " AND id NOT IN (SELECT snapshot FROM containers WHERE snapshot IS NOT NULL)"
         )
-        gone = [number for number, lease in rows if lease not in living]
+        gone = [number for number, lease in rows if abandoned(lease)]
         self._database.execute_many(
             "DELETE FROM snapshots WHERE id = ?", [(number,) for number in gone]
         )
@@ -204,13 +210,13 @@ class Collector:
             for algorithm in _names(top)
         ]
 
-    def _temporaries(self, directory: Path, living: set[int]) -> list[Path]:
-        """Files whose writers are dead; their names begin with "." and the number of a lease."""
+    def _temporaries(self, directory: Path, abandoned: Callable[[int], bool]) -> list[Path]:
+        """Files that nobody goes on writing; after "." their names have the number of a lease."""
         found = []
         for name in _names(directory):
             if name.startswith("."):
                 lease = name[1:].partition("-")[0]
-                if not lease.isdigit() or int(lease) not in living:
+                if not lease.isdigit() or abandoned(int(lease)):
                     found.append(directory / name)
         return found
 
@@ -220,9 +226,11 @@ class Collector:
         for name in _names(self._paths.snapshots):
             if name.startswith("."):
                 path = self._paths.snapshots / name
-                with reported(f"look at {path}"):
+                try:
                     if time.time() - os.lstat(path).st_mtime > _PROBE_SECONDS:
                         found.append(path)
+                except FileNotFoundError:
+                    continue  # its process is done with it
         return found
 
     def _known_blobs(self, algorithm: str) -> set[str]:

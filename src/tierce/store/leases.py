@@ -20,6 +20,7 @@ import threading
 import time
 from contextlib import contextmanager
 
+from tierce.errors import StoreError
 from tierce.store.failures import reported
 from tierce.values import Value
 
@@ -58,7 +59,10 @@ class Leases:
         self._sweep = sweep
         self._guard = threading.Lock()
         self._descriptor = -1
-        self._held: dict[int, int] = {}  # own leases, and how many blocks rely on each
+        self._held: dict[int, int] = {}
+        """Own leases, and how many blocks rely on each."""
+        self._locked: set[int] = set()
+        """Own leases that have a row: a lock of one's own is invisible to F_OFD_GETLK."""
         self._current = NO_LEASE
 
     @property
@@ -97,6 +101,17 @@ class Leases:
         finally:
             self._release(number)
 
+    def mark_snapshot(self, number: int) -> bool:
+        """Mark a snapshot as used under the current lease; False when gc has just taken it."""
+        current = self._current
+        row = self._database.one("SELECT lease FROM snapshots WHERE id = ?", (number,))
+        if row is None or row[0] >= current:
+            return row is not None
+        marked = self._database.execute(
+            "UPDATE snapshots SET lease = max(lease, ?) WHERE id = ?", (current, number)
+        )
+        return bool(marked.rowcount)
+
     def living(self) -> list[Lease]:
         """All leases whose holders live, oldest first."""
         rows = self._database.all("SELECT id, purpose, pid, started FROM leases ORDER BY id")
@@ -127,19 +142,29 @@ class Leases:
 
     def _acquire(self, purpose: str) -> Lease:
         pid, started = os.getpid(), time.time()
-        # The guard inside the transaction, as everywhere: a thread that collects garbage asks who
-        # lives while it holds the write lock.
-        with self._database.transaction(), self._guard:
-            number = self._database.execute(
-                "INSERT INTO leases (purpose, pid, started) VALUES (?, ?, ?)",
-                (purpose, pid, started),
-            ).lastrowid
-            assert number is not None
-            with reported(f"take lease for {purpose}"):
-                fcntl.fcntl(self._file(), fcntl.F_OFD_SETLK, _lock(fcntl.F_WRLCK, number))
+        number = NO_LEASE
+        try:
+            # The guard inside the transaction, as everywhere: a thread that collects garbage asks
+            # who lives while it holds the write lock.
+            with self._database.transaction(), self._guard:
+                number = self._insert(purpose, pid, started)
+                self._locked.add(number)
+                with reported(f"take lease for {purpose}"):
+                    fcntl.fcntl(self._file(), fcntl.F_OFD_SETLK, _lock(fcntl.F_WRLCK, number))
+        except BaseException:
+            self._unlock(number)
+            raise
+        with self._guard:
             self._held[number] = 1
-            self._current = number
+            self._current = max(self._held)
         return Lease(number, purpose, pid, started)
+
+    def _insert(self, purpose: str, pid: int, started: float) -> int:
+        number = self._database.execute(
+            "INSERT INTO leases (purpose, pid, started) VALUES (?, ?, ?)", (purpose, pid, started)
+        ).lastrowid
+        assert number is not None
+        return number
 
     def _release(self, number: int) -> None:
         with self._guard:
@@ -148,15 +173,23 @@ class Leases:
                 return
             del self._held[number]
             self._current = max(self._held, default=NO_LEASE)
-            if self._descriptor < 0:
-                return
-            fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, _lock(fcntl.F_UNLCK, number))
-        # On a full disk the row stays; without the lock it is one of a dead lease.
-        self._database.execute("DELETE FROM leases WHERE id = ?", (number,))
+        try:
+            self._database.execute("DELETE FROM leases WHERE id = ?", (number,))
+        except StoreError:
+            # A full disk. Without its lock the row would be a dead lease's, and what other
+            # threads marked with it would be swept: both stay as long as this process lives.
+            return
+        self._unlock(number)
+
+    def _unlock(self, number: int) -> None:
+        with self._guard:
+            self._locked.discard(number)
+            if self._descriptor >= 0:
+                fcntl.fcntl(self._descriptor, fcntl.F_OFD_SETLK, _lock(fcntl.F_UNLCK, number))
 
     def _lives(self, number: int) -> bool:
         with self._guard:
-            if number in self._held:
+            if number in self._locked:
                 return True
             with reported("look for living leases"):
                 found = fcntl.fcntl(self._file(), fcntl.F_OFD_GETLK, _lock(fcntl.F_WRLCK, number))

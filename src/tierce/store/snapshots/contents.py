@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tierce.layer.entry import Entry, Item
     from tierce.store.database import Database
     from tierce.store.durability import Durability
+    from tierce.store.leases import Leases
     from tierce.store.paths import Paths
     from tierce.store.snapshots.base import Snapshotter
     from tierce.store.trash import Trash
@@ -29,24 +30,33 @@ class SnapshotContents:
         database: Database,
         paths: Paths,
         trash: Trash,
+        leases: Leases,
         durability: Durability,
         by_form: Mapping[int, Snapshotter],
     ) -> None:
         self._database = database
         self._paths = paths
         self._trash = trash
+        self._leases = leases
         self._durability = durability
         self._by_form = by_form
 
     def find(self, diff_id: Digest) -> int | None:
-        """A snapshot whose directory gives this layer's tar, and may be trusted."""
+        """A snapshot whose directory gives this layer's tar, and may be trusted.
+
+        It is protected by the current lease: there may be several, of which others are garbage.
+        """
         rows = self._database.all(
             "SELECT id, boot FROM snapshots WHERE diff_id = ? AND forms AND original AND NOT active"
-            " ORDER BY id",
+            " ORDER BY lease DESC, id",
             (str(diff_id),),
         )
         for number, boot in rows:
-            if self.trusted(number, diff_id, boot) and self._form(number):
+            if (
+                self._leases.mark_snapshot(number)
+                and self.trusted(number, diff_id, boot)
+                and self._form(number)
+            ):
                 return int(number)
         return None
 

@@ -34,7 +34,9 @@ class Parts:
     ) -> None:
         self.snapshotter: Snapshotter = choose_snapshotter(paths)
         by_form = {each.form: each for each in snapshotters(paths).values()}
-        self.contents = contents = SnapshotContents(database, paths, trash, durability, by_form)
+        self.contents = contents = SnapshotContents(
+            database, paths, trash, leases, durability, by_form
+        )
         self.layers = Layers(database, paths, leases, locks, blobs, contents)
         self.files = SnapshotFiles(
             database, paths, locks, trash, durability, self.layers, contents, self.snapshotter

@@ -100,7 +100,7 @@ class Snapshots:
 
     def use(self, number: int) -> bool:
         """As `exists`, and protects the snapshot by the current lease."""
-        return self._use(number) and self.exists(number)
+        return self._leases.mark_snapshot(number) and self.exists(number)
 
     def forget(self) -> None:
         """Look again, from now on, whether files are here."""
@@ -122,7 +122,7 @@ class Snapshots:
                 (parent, str(diff_id)),
             )
             if row is not None:
-                self._use(row[0])
+                self._leases.mark_snapshot(row[0])
                 return _snapshot(row)
             chain_id: Digest | None = diff_id
             if parent is not None:
@@ -347,17 +347,6 @@ class Snapshots:
             (str(chain_id),),
         )
         return None if row is None else _snapshot(row)
-
-    def _use(self, number: int) -> bool:
-        """Marks a snapshot as used under the current lease; False when gc has just taken it."""
-        lease = self._leases.current
-        row = self._database.one("SELECT lease FROM snapshots WHERE id = ?", (number,))
-        if row is None or row[0] >= lease:
-            return row is not None
-        marked = self._database.execute(
-            "UPDATE snapshots SET lease = max(lease, ?) WHERE id = ?", (lease, number)
-        )
-        return bool(marked.rowcount)
 
     def _insert(
         self,
