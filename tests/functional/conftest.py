@@ -1,6 +1,7 @@
 """A store of the test's own, and the command line on it."""
 
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from support.cli import Cli
+from support.golden import base
+from support.program import Tierce
 from tierce.cli.main import main
+from tierce.oci.platform import Platform
 from tierce.store import Store
 
 
@@ -44,3 +48,40 @@ def cli(
         with Store.open(root) as store:
             run_directory = store.paths.run
         shutil.rmtree(run_directory)
+
+
+@pytest.fixture(scope="session")
+def base_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The images that builds start from, as an archive for `tierce load`."""
+    directory = tmp_path_factory.mktemp("bases")
+    base.write_base_layout(directory / "layout", Platform.host().architecture)
+    archive = directory / "bases.tar"
+    subprocess.run(["tar", "-C", directory / "layout", "-cf", archive, "."], check=True)
+    return archive
+
+
+@pytest.fixture(scope="session")
+def stocked_root(tmp_path_factory: pytest.TempPathFactory, base_archive: Path) -> Path:
+    """A store with the images that builds start from; to be copied, not to be used."""
+    root = tmp_path_factory.mktemp("stocked") / "root"
+    with Tierce(root) as program:
+        program.run("load", "-q", "-i", str(base_archive))
+    return root
+
+
+@pytest.fixture
+def tierce(tmp_path: Path, stocked_root: Path) -> Iterator[Tierce]:
+    """The program on a store of the test's own, with the images that builds start from."""
+    root = tmp_path / "root"
+    shutil.copytree(stocked_root, root, symlinks=True)
+    with Tierce(root) as program:
+        yield program
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, stocked_root: Path) -> Iterator[Tierce]:
+    """As `tierce`, on one store for all tests of a module, which use each other's cache."""
+    root = tmp_path_factory.mktemp("shared") / "root"
+    shutil.copytree(stocked_root, root, symlinks=True)
+    with Tierce(root) as program:
+        yield program

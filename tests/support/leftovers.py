@@ -4,12 +4,19 @@ Only things of this run are found, so that other runs may go on at the same time
 """
 
 import os
+import select
 from pathlib import Path
 
 MARK = "TIERCE_TEST_RUN"
 """Environment variable that every process started by a test inherits."""
 
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
+
+
+def of_session(base: Path, cgroups_before: set[str]) -> list[str]:
+    """Everything that tests with temporary files below `base` have left, one line each."""
+    left = marked_processes(base) + overlays_in_any_namespace(base)
+    return left + sorted(tierce_cgroups() - cgroups_before)
 
 
 def mounts_below(base: Path) -> list[str]:
@@ -52,6 +59,32 @@ def overlays_in_any_namespace(base: Path) -> list[str]:
     return sorted(found)
 
 
+def still_running(base: Path, seconds: float = 10.0) -> list[str]:
+    """Processes that work on what is below `base`, or were started with its path in a variable,
+    and do not end within so many seconds: the kernel takes a moment to end what it kills.
+    """
+    with select.epoll() as poll:
+        found: dict[int, str] = {}
+        for pid in _other_processes():
+            if _mentions(f"/proc/{pid}/environ", base) or _mentions(f"/proc/{pid}/mounts", base):
+                try:
+                    ended = os.pidfd_open(int(pid))
+                except ProcessLookupError:
+                    continue
+                found[ended] = _described(pid) or f"process {pid}"
+                poll.register(ended, select.EPOLLIN)
+        try:
+            alive = dict(found)
+            while alive and (ended_now := poll.poll(seconds)):
+                for ended, _ in ended_now:
+                    poll.unregister(ended)
+                    del alive[ended]
+        finally:
+            for ended in found:
+                os.close(ended)
+    return list(alive.values())
+
+
 def tierce_cgroups() -> set[str]:
     """Cgroups of tierce in any hierarchy that hold no process: a full one is still in use."""
     found = set()
@@ -71,6 +104,14 @@ def tierce_cgroups() -> set[str]:
 def _other_processes() -> list[str]:
     own = str(os.getpid())
     return [pid for pid in os.listdir("/proc") if pid.isdigit() and pid != own]
+
+
+def _mentions(path: str, base: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return os.fsencode(base) in file.read()
+    except OSError:  # a process that has just ended
+        return False
 
 
 def _lines_with(path: str, text: str) -> list[str]:

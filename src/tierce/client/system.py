@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from tierce.client.filters import moment, parse_filters
 from tierce.client.images import PRUNE_FILTERS, Images
+from tierce.runtime.launcher import sweep
 from tierce.store.check import check
 from tierce.store.prune import prune_cache_mounts, prune_contexts, prune_images, prune_records
 from tierce.store.usage import disk_usage_of, image_usage, record_usage
@@ -73,5 +76,11 @@ class System:
         return SystemPruned(tuple(removed), tuple(records), tuple(mounts), size)
 
     def check(self, *, repair: bool = True) -> Report:
-        """Look whether everything is what it should be. Raises StoreError."""
+        """Look whether everything is what it should be. Raises StoreError.
+
+        With `repair`, what killed processes left beside the store goes too: empty cgroups, files
+        of their containers.
+        """
+        if repair:
+            sweep(os.fspath(self._store.paths.bundles))
         return check(self._store, repair=repair)

@@ -12,6 +12,7 @@ from tierce.graph.ops import Bind, CacheMount, Exec
 from tierce.layer.apply import apply_layer
 from tierce.linux.mounts import MountSpec
 from tierce.runtime.bundle import BindMount, ProcessSpec
+from tierce.runtime.launcher import sweep
 from tierce.runtime.probe import choose_runtime
 from tierce.runtime.steps import StepRunner
 from tierce.worker.files import gather, tree_of
@@ -44,6 +45,8 @@ class ExecRunner:
         self._cleanup = ExitStack()
 
     def __enter__(self) -> ExecRunner:
+        # What a killed build left goes even if this one finds all its steps in the cache.
+        sweep(os.fspath(self._store.paths.bundles))
         return self
 
     def __exit__(self, *_: object) -> None:
