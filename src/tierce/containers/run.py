@@ -48,15 +48,16 @@ def run(store: Store, request: RunRequest, streams: Streams | None = None) -> in
     with store.leases.ensure("container run"), Launcher(bundles, rules) as launcher:
         made = _Made(store, request, launcher.name)
         try:
-            engine = Engine(runtime, launcher)
-            with Container(engine, made.spec(isolation, streams)) as container:
+            with (
+                Engine(runtime, launcher) as engine,
+                Container(engine, made.spec(isolation, streams)) as container,
+            ):
                 if request.terminal:
                     status = run_with_terminal(
                         container, streams, launcher.directory, stdin=request.stdin
                     )
                 else:
                     status = run_with_pipes(container, streams, stdin=request.stdin)
-            engine.close()
         except TierceError as error:
             made.failed(error)
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from tierce.containers.state import EXITED, ContainerState
+from tierce.errors import NotFound
 from tierce.runtime.launcher import is_alive
 from tierce.store import Store
 from tierce.store.containers import ContainerRow
@@ -34,5 +35,9 @@ def sweep(store: Store) -> None:
 def remove(store: Store, row: ContainerRow) -> None:
     """Removes a container that does not run, with its writable layer. Idempotent."""
     store.containers.remove(row.id)
-    if row.snapshot is not None:
+    if row.snapshot is None:
+        return
+    try:
         store.snapshots.discard(store.snapshots.get_active(row.snapshot))
+    except NotFound:  # without the row it was garbage, and has been collected
+        pass

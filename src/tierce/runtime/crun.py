@@ -65,8 +65,14 @@ class Engine:
         }
         self._environment.setdefault("PATH", bundle.DEFAULT_PATH)
 
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
-        """Lets go of what the engine holds; not of the launcher."""
+        """Lets go of what the engine holds, not of the launcher. Idempotent."""
         if self._copy >= 0:
             os.close(self._copy)
             self._copy = -1

@@ -7,7 +7,6 @@ What was found out is remembered until the next boot, or until a runtime or tier
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 
@@ -83,13 +82,10 @@ def _try(name: str, path: str, directory: str) -> Runtime:
     # runc 1.1 wants device rules that docker's own do not have, so it makes its cgroups itself.
     shares = name == "crun"
     runtime = Runtime(name=name, path=path, version="", reason="", shares_cgroup=shares)
-    with Launcher(directory, bundle.DEVICE_RULES if shares else ()) as launcher:
-        engine = Engine(runtime, launcher)
-        try:
-            version = _call(engine, ["--version"]).partition("\n")[0].rpartition(" ")[2]
-            return runtime.replace(version=version, seccomp_filter=_create(engine))
-        finally:
-            engine.close()
+    rules = bundle.DEVICE_RULES if shares else ()
+    with Launcher(directory, rules) as launcher, Engine(runtime, launcher) as engine:
+        version = _call(engine, ["--version"]).partition("\n")[0].rpartition(" ")[2]
+        return runtime.replace(version=version, seccomp_filter=_create(engine))
 
 
 def _create(engine: Engine) -> str:
@@ -130,6 +126,8 @@ def _create(engine: Engine) -> str:
             raise RuntimeUnavailable(f"create a container: {reason or 'no reason given'}")
         if not os.path.exists(f"{state}/seccomp.bpf"):
             return ""
+        import base64  # needed once in a boot
+
         with open(f"{state}/seccomp.bpf", "rb") as file:
             return base64.b64encode(file.read()).decode()
     finally:
