@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from tierce.store import Store
 set_hypothesis_home_dir(Path(tempfile.gettempdir(), "tierce-hypothesis"))
 settings.register_profile("tierce", database=None, deadline=None)
 settings.load_profile("tierce")
+
+ENDING_SECONDS = 2
+"""What is just ending when all tests are over, here or in another run of them, may take so long."""
 
 
 @pytest.fixture
@@ -38,9 +42,10 @@ def _nothing_survives_the_session(tmp_path_factory: pytest.TempPathFactory) -> I
     cgroups = leftovers.tierce_cgroups()
     yield
     del os.environ[leftovers.MARK], os.environ["TIERCE_ROOT"]
-    left = leftovers.marked_processes(base) + leftovers.overlays_in_any_namespace(base)
-    left += sorted(leftovers.tierce_cgroups() - cgroups)
-    assert not left, "left behind by the tests:\n" + "\n".join(left)
+    deadline = time.monotonic() + ENDING_SECONDS
+    while left := leftovers.of_session(base, cgroups):
+        assert time.monotonic() < deadline, "left behind by the tests:\n" + "\n".join(left)
+        time.sleep(0.05)
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ _CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 def of_session(base: Path, cgroups_before: set[str]) -> list[str]:
     """Everything that tests with temporary files below `base` have left, one line each."""
-    left = marked_processes(base) + overlays_in_any_namespace(base)
+    left = marked_processes(base) + mounts_in_any_namespace(base)
     return left + sorted(tierce_cgroups() - cgroups_before)
 
 
@@ -50,39 +50,17 @@ def marked_processes(base: Path) -> list[str]:
     return found
 
 
-def overlays_in_any_namespace(base: Path) -> list[str]:
-    """Overlays with layers below `base`, in whichever mount namespace a process keeps them."""
-    found = set(mounts_below(base))
+def mounts_in_any_namespace(base: Path) -> list[str]:
+    """As `mounts_below`, in whichever mount namespace a process keeps them."""
+    found = mounts_below(base)
+    seen = {_mount_namespace("self"), ""}
     for pid in _other_processes():
-        for line in _lines_with(f"/proc/{pid}/mounts", str(base)):
-            found.add(f"{line} (seen by {_described(pid) or pid})")
-    return sorted(found)
-
-
-def still_running(base: Path, seconds: float = 10.0) -> list[str]:
-    """Processes that work on what is below `base`, or were started with its path in a variable,
-    and do not end within so many seconds: the kernel takes a moment to end what it kills.
-    """
-    with select.epoll() as poll:
-        found: dict[int, str] = {}
-        for pid in _other_processes():
-            if _mentions(f"/proc/{pid}/environ", base) or _mentions(f"/proc/{pid}/mounts", base):
-                try:
-                    ended = os.pidfd_open(int(pid))
-                except ProcessLookupError:
-                    continue
-                found[ended] = _described(pid) or f"process {pid}"
-                poll.register(ended, select.EPOLLIN)
-        try:
-            alive = dict(found)
-            while alive and (ended_now := poll.poll(seconds)):
-                for ended, _ in ended_now:
-                    poll.unregister(ended)
-                    del alive[ended]
-        finally:
-            for ended in found:
-                os.close(ended)
-    return list(alive.values())
+        namespace = _mount_namespace(pid)
+        if namespace not in seen:
+            seen.add(namespace)
+            lines = _lines_with(f"/proc/{pid}/mounts", str(base))
+            found += [f"{line} (kept by {_described(pid)})" for line in lines]
+    return found
 
 
 def tierce_cgroups() -> set[str]:
@@ -112,6 +90,13 @@ def _mentions(path: str, base: Path) -> bool:
             return os.fsencode(base) in file.read()
     except OSError:  # a process that has just ended
         return False
+
+
+def _mount_namespace(pid: str) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/mnt")
+    except OSError:  # ended, or none of ours
+        return ""
 
 
 def _lines_with(path: str, text: str) -> list[str]:
