@@ -63,6 +63,32 @@ def mounts_in_any_namespace(base: Path) -> list[str]:
     return found
 
 
+def still_running(base: Path, seconds: float = 10.0) -> list[str]:
+    """Processes that work on what is below `base`, or were started with its path in a variable,
+    and do not end within so many seconds: the kernel takes a moment to end what it kills.
+    """
+    with select.epoll() as poll:
+        found: dict[int, str] = {}
+        for pid in _other_processes():
+            if _mentions(f"/proc/{pid}/environ", base) or _mentions(f"/proc/{pid}/mounts", base):
+                try:
+                    ended = os.pidfd_open(int(pid))
+                except ProcessLookupError:
+                    continue
+                found[ended] = _described(pid) or f"process {pid}"
+                poll.register(ended, select.EPOLLIN)
+        try:
+            alive = dict(found)
+            while alive and (ended_now := poll.poll(seconds)):
+                for ended, _ in ended_now:
+                    poll.unregister(ended)
+                    del alive[ended]
+        finally:
+            for ended in found:
+                os.close(ended)
+    return list(alive.values())
+
+
 def tierce_cgroups() -> set[str]:
     """Cgroups of tierce in any hierarchy that hold no process: a full one is still in use."""
     found = set()
@@ -82,6 +108,14 @@ def tierce_cgroups() -> set[str]:
 def _other_processes() -> list[str]:
     own = str(os.getpid())
     return [pid for pid in os.listdir("/proc") if pid.isdigit() and pid != own]
+
+
+def _mentions(path: str, base: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return os.fsencode(base) in file.read()
+    except OSError:  # a process that has just ended
+        return False
 
 
 def _mentions(path: str, base: Path) -> bool:
