@@ -167,6 +167,8 @@ def make_spec(
         linux["resources"] = {"devices": [_oci_device(rule) for rule in isolation.device_rules]}
     if seccomp.filter:
         specification["annotations"] = {_SECCOMP_FILTER: seccomp.filter}
+        # What a runtime would take that does not know the annotation: nothing is allowed.
+        linux["seccomp"] = {"defaultAction": "SCMP_ACT_ERRNO"}
     elif seccomp.profile is not None:
         linux["seccomp"] = seccomp.profile
     return specification

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tierce.errors import RuntimeUnavailable
-from tierce.runtime import probe
+from tierce.runtime import bundle, probe
 from tierce.runtime.runtimes import Runtime
 from tierce.store.paths import Paths
 
@@ -81,3 +81,15 @@ def test_another_program_is_probed_again(store_paths: Paths) -> None:
     known[2] = []
     probe._remember(str(store_paths.runtime), known, Runtime("old", "/old", "0", ""))
     assert probe.choose_runtime(store_paths).name != "old"
+
+
+def test_filter_that_the_runtime_does_not_take_is_not_used(
+    store_paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A runtime that ignored it would start containers without one, or that do nothing."""
+    programs = probe._programs(os.environ["PATH"])
+    if "crun" not in programs:
+        pytest.skip("crun is not installed")
+    monkeypatch.setattr(bundle, "_SECCOMP_FILTER", "unknown.annotation")
+    runtime = probe._try("crun", programs["crun"], str(store_paths.bundles))
+    assert runtime.seccomp_filter == ""
