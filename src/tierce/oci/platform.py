@@ -6,13 +6,14 @@ import os
 import sys
 
 from tierce.errors import InvalidValue
-from tierce.oci.document import Fields
 from tierce.values import Value
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any, Self
+
+    from tierce.oci.document import Fields
 
 _KNOWN_SYSTEMS = frozenset(
     "aix android darwin dragonfly freebsd hurd illumos ios js linux nacl netbsd openbsd plan9"

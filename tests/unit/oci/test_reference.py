@@ -1,3 +1,4 @@
+import re
 import string
 
 import pytest
@@ -163,6 +164,44 @@ def test_every_reference_survives_both_of_its_forms(
             return
         if len(reference.familiar) != 64:
             assert Reference.parse(reference.familiar) == reference
+
+
+# The grammar as distribution/reference has it, in regular expressions.
+_HOST_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_HOST = rf"(?:{_HOST_LABEL}(?:\.{_HOST_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?"
+_WORD = r"[a-z0-9]++(?:(?:[._]|__|-++)[a-z0-9]++)*+"
+_GRAMMAR = re.compile(rf"{_HOST}/{_WORD}(?:/{_WORD})*+(?::[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?")
+
+
+@given(st.text("aZ09._-:/[]é\n", max_size=24))
+def test_reference_is_what_the_grammar_says(rest: str) -> None:
+    """A dot in the first component makes it a host, whatever follows."""
+    text = f"a.{rest}"
+    fits = "/" in text and _GRAMMAR.fullmatch(text) is not None
+    if "/" not in text:
+        fits = _GRAMMAR.fullmatch(f"docker.io/library/{text}") is not None
+    try:
+        Reference.parse(text)
+    except InvalidValue:
+        assert not fits
+    else:
+        assert fits
+
+
+@given(st.text("aZ09._-:/[]é\n", min_size=1, max_size=16), st.text("a0._-", max_size=12))
+def test_host_and_path_are_what_the_grammar_says(host: str, path: str) -> None:
+    text = f"{host}:1/{path}" if "/" not in host else f"{host}/{path}"
+    if text.startswith("/"):
+        return
+    first = text.partition("/")[0]
+    if "." not in first and ":" not in first and first.islower() and first != "localhost":
+        text = f"docker.io/{text}"
+    try:
+        Reference.parse(text)
+    except InvalidValue:
+        assert _GRAMMAR.fullmatch(text) is None
+    else:
+        assert _GRAMMAR.fullmatch(text) is not None or first == text
 
 
 @given(st.text())
