@@ -118,14 +118,6 @@ def _mentions(path: str, base: Path) -> bool:
         return False
 
 
-def _mentions(path: str, base: Path) -> bool:
-    try:
-        with open(path, "rb") as file:
-            return os.fsencode(base) in file.read()
-    except OSError:  # a process that has just ended
-        return False
-
-
 def _mount_namespace(pid: str) -> str:
     try:
         return os.readlink(f"/proc/{pid}/ns/mnt")
