@@ -17,7 +17,7 @@ from bisect import bisect_left
 from tierce.errors import BuildError, Cancelled
 from tierce.layer.entry import Content, Entry
 from tierce.layer.host import KINDS
-from tierce.worker.digests import DigestCache, now_racy_after
+from tierce.worker.digests import DigestCache, Stamp, now_racy_after
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -190,9 +190,30 @@ class LocalTree:
         except OSError as error:
             raise _unreadable(entry.path, error) from error
         row = self._row(parent, name)
-        stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        if row is None or row[2:6] != stamp:
+        if row is None or row[2:6] != _stamp(status):
             raise _changed(entry.path)
+
+    def are_unchanged(self, entries: Iterable[Entry]) -> bool:
+        """Whether files, in the order of a walk, are what they were when they were listed."""
+        listed, descriptor = "", -1
+        rows: dict[str, Row] = {}
+        try:
+            for entry in entries:
+                directory, _, name = entry.path.rpartition("/")
+                if directory != listed or descriptor < 0:
+                    if descriptor >= 0:
+                        os.close(descriptor)
+                    descriptor = os.open(f"{self.root}/{directory}", _LIST)
+                    listed, rows = directory, {row[0]: row for row in self.rows(directory)}
+                status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                if rows[name][2:6] != _stamp(status):
+                    return False
+        except OSError:
+            return False
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+        return True
 
     def stamp_digest(self, path: str) -> str:
         """A digest of the metadata of everything at and below a path, mtime and ctime included.
@@ -396,6 +417,10 @@ def _list(descriptor: int) -> list[Row]:
                 )
             )
     return rows
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _changed(path: str) -> BuildError:

@@ -44,10 +44,12 @@ class Copier:
         draft: LayerDraft,
         owner: Owner | None,
         temporary: Callable[[], BlobWriter],
+        trusted_size: int = 0,
     ) -> None:
         """`owner` is the resolved --chown, or None to keep the owners of the source.
 
-        `temporary` makes a file for what ADD has to decompress.
+        `temporary` makes a file for what ADD has to decompress. Digests that the source knows
+        are taken over for files of at least `trusted_size` bytes; the rest is hashed.
         """
         self._op = op
         self._tree = tree
@@ -57,10 +59,13 @@ class Copier:
         # Letters change a mode that is there; what is made has none before.
         absolute = self._mode.absolute if self._mode is not None else None
         self._made_mode = _DIRECTORY_MODE if absolute is None else absolute & 0o777
+        self._trusted_size = trusted_size
         self._cleanup = ExitStack()
         self._spool = Spool(temporary, self._cleanup)
         self.copied: dict[str, Entry] = {}
         """The files that were put into the draft as they are, by their path there."""
+        self.trusted: list[Entry] = []
+        """Those whose digest was taken over."""
         self.unpacked: list[Entry] = []
         """The archives whose entries were put into the draft."""
 
@@ -125,15 +130,19 @@ class Copier:
 
     def _item(self, entry: Entry, path: str) -> tuple[Entry, Content | None]:
         """The entry as it is to be at `path`, and where its bytes are."""
-        _, kind, mode, uid, gid, size, mtime_ns, link, device, xattrs, _, _ = entry
+        _, kind, mode, uid, gid, size, mtime_ns, link, device, xattrs, digest, _ = entry
         if self._owner is not None:
             uid, gid = self._owner
         if self._mode is not None and kind != "symlink":
             mode = self._mode.apply(mode, is_directory=kind == "dir")
-        made = Entry(path, kind, mode, uid, gid, size, mtime_ns, link, device, xattrs)
         if kind != "file":
-            return made, None
+            return Entry(path, kind, mode, uid, gid, 0, mtime_ns, link, device, xattrs), None
         self.copied[path] = entry
+        if digest and size >= self._trusted_size:
+            self.trusted.append(entry)
+        else:
+            digest = b""
+        made = Entry(path, kind, mode, uid, gid, size, mtime_ns, "", (0, 0), xattrs, digest)
         return made, self._tree.content(entry)
 
     def _unpack(self, source: Source) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from tierce.errors import BuildError, Cancelled, LayerError
 from tierce.graph.ops import Copy
 from tierce.layer.index import LayerIndex
@@ -17,7 +19,7 @@ from tierce.worker.sources import clean, find_sources
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from threading import Event
 
     from tierce.graph.ops import MakeDirectory
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from tierce.layer.writer import LayerResult
     from tierce.store import Store
     from tierce.worker.results import Result
+
+
+_TRUSTED_BYTES = 8 << 10
+"""From this size on, to look once more at a file of the host costs less than its digest."""
 
 
 class Copied(Value):
@@ -52,14 +58,22 @@ def copy(
     below = tree_of(store, base) if base.snapshot is not None else None
     try:
         sources = list(find_sources(tree, op.sources))
-        # Today's date for the directories that a COPY makes would give another layer each time.
-        draft = LayerDraft(below, sources[0].entry.mtime_ns if sources else 0)
         owner = resolve_owner(op.owner, below) if op.owner else None
-        with Copier(op, tree, draft, owner, store.blobs.writer) as copier:
-            copier.copy(sources)
-            layer = _write(store, draft.items(), cancelled)
+        # Today's date for the directories that are made would give another layer each time.
+        mtime_ns = sources[0].entry.mtime_ns if sources else 0
+
+        def attempt(trusted_size: int) -> tuple[Copier, LayerResult] | None:
+            draft = LayerDraft(below, mtime_ns)
+            with Copier(op, tree, draft, owner, store.blobs.writer, trusted_size) as copier:
+                copier.copy(sources)
+                layer = _write(store, draft.items(), cancelled, lambda: _still_true(copier, tree))
+            return (copier, layer) if layer is not None else None
+
+        done = attempt(_TRUSTED_BYTES if isinstance(tree, LocalTree) else 0) or attempt(sys.maxsize)
     except LayerError as error:
         raise BuildError(error.message, hint=error.hint) from error
+    assert done is not None
+    copier, layer = done
     digests = [
         (copier.copied[entry.path], entry.digest)
         for entry in layer.entries
@@ -94,12 +108,20 @@ def make_directory(store: Store, op: MakeDirectory, base: FileSystem, mtime_ns: 
         draft = LayerDraft(below, mtime_ns)
         owner = resolve_owner(op.owner, below) if op.owner else ROOT
         draft.make_directories(draft.resolve(clean(op.path)), op.mode & 0o777, owner)
-        return _add(store, base, _write(store, draft.items()))
+        layer = _write(store, draft.items())
+        assert layer is not None
+        return _add(store, base, layer)
     except LayerError as error:
         raise BuildError(error.message, hint=error.hint) from error
 
 
-def _write(store: Store, items: list[Item], cancelled: Event | None = None) -> LayerResult:
+def _write(
+    store: Store,
+    items: list[Item],
+    cancelled: Event | None = None,
+    is_good: Callable[[], bool] = lambda: True,
+) -> LayerResult | None:
+    """Write a layer into the store; None, and nothing is stored, when it is no good after all."""
     with store.blobs.writer(media_type=OCI_LAYER) as writer:
 
         def sink(data: memoryview) -> None:
@@ -108,8 +130,15 @@ def _write(store: Store, items: list[Item], cancelled: Event | None = None) -> L
             writer.write_unhashed(data)
 
         layer = write_layer(items, sink)
+        if not is_good():
+            return None
         writer.adopt(layer.diff_id, layer.size)
     return layer
+
+
+def _still_true(copier: Copier, tree: Tree) -> bool:
+    """Whether the digests that a copy took over are those of what it has read since."""
+    return not isinstance(tree, LocalTree) or tree.are_unchanged(copier.trusted)
 
 
 def _add(store: Store, base: FileSystem, layer: LayerResult) -> FileSystem:

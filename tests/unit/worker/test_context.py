@@ -474,6 +474,19 @@ def test_confirm_refuses_a_file_that_was_changed_since(
         tree.confirm(entry, hashlib.sha256(b"text").digest())
 
 
+def test_files_are_unchanged_until_they_are_changed(root: Path) -> None:
+    tree = tree_of(root, {"a/x": "1", "a/y": "2", "b/z": "3", "top": "4"})
+    entries = [entry for entry in tree.walk() if entry.kind == "file"]
+    assert tree.are_unchanged(entries)
+    assert tree.are_unchanged([])
+    for path in ("b/z", "top"):
+        touch(root / path)
+        assert not tree.are_unchanged(entries)
+        assert tree.are_unchanged(entries[:2])
+    (root / "a/y").unlink()
+    assert not tree.are_unchanged(entries[:2])
+
+
 # Stamps
 
 

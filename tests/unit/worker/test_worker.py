@@ -12,7 +12,7 @@ from support.layers import add_snapshot
 from tierce.errors import BuildError, Cancelled
 from tierce.graph.ops import Bind, Copy, Exec, ImageSource, LocalSource, MakeDirectory, Scratch
 from tierce.graph.vertex import Vertex
-from tierce.layer.entry import Entry
+from tierce.layer.entry import Entry, Item
 from tierce.oci.digest import Digest
 from tierce.oci.platform import Platform
 from tierce.solver.progress import Event, VertexFinished, VertexStarted, VertexStatus
@@ -395,6 +395,47 @@ def test_file_that_changes_between_two_copies_of_it(
     assert build.cached == {"copy": True, "second": True}
 
 
+def test_known_digest_of_a_large_file_is_not_taken_for_what_it_became(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not computed again, unless the file turns out to have been changed meanwhile."""
+    build.settle()
+    make(build.root, {"big": "old" * 5000})
+    build.solve(copy())
+    make(build.root, {"a": "C"})
+    write = files._write
+    attempts = []
+
+    def change(store: Store, items: list[Item], *arguments: object) -> object:
+        attempts.append([entry.path for entry, _ in items if entry.digest])
+        (build.root / "big").write_text("new" * 5000)
+        return write(store, items, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(files, "_write", change)
+    assert build.solve(copy())["x/big"] == "new" * 5000
+    assert attempts == [["x/big"], []]
+    monkeypatch.setattr(files, "_write", write)
+    assert digest_of(build, "x/big") == hashlib.sha256(b"new" * 5000).digest()
+    assert build.solve(copy())["x/big"] == "new" * 5000
+    assert build.cached == {"copy": True}
+
+
+def test_digests_of_a_stage_are_not_computed_again(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = files._write
+    known = []
+
+    def look(store: Store, items: list[Item], *arguments: object) -> object:
+        known.append([entry.path for entry, _ in items if entry.digest])
+        return write(store, items, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(files, "_write", look)
+    build.solve(copy(Copy(("/x/a",), "/y/"), source=copy()))
+    assert known == [[], ["y/a"]]
+    assert digest_of(build, "y/a") == hashlib.sha256(b"A").digest()
+
+
 def test_archive_that_changes_while_it_is_unpacked_is_refused(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -506,13 +547,17 @@ def test_components_are_kept_with_a_record(build: Build) -> None:
     assert components.inputs[1] == ""
 
 
+def digest_of(build: Build, path: str) -> bytes:
+    """What the index of the newest layer says of a file."""
+    [row] = build.store.database.all("SELECT diff_id FROM snapshots ORDER BY id DESC LIMIT 1")
+    entry = build.store.layers.index(Digest.parse(row[0])).get(path)
+    assert entry is not None
+    return entry.digest
+
+
 def test_digests_of_copied_files_are_in_the_index(build: Build) -> None:
     build.solve(copy())
-    [row] = build.store.database.all("SELECT diff_id FROM snapshots")
-    index = build.store.layers.index(Digest.parse(row[0]))
-    entry = index.get("x/a")
-    assert entry is not None
-    assert entry.digest == hashlib.sha256(b"A").digest()
+    assert digest_of(build, "x/a") == hashlib.sha256(b"A").digest()
 
 
 def test_lost_snapshot_is_copied_again(build: Build) -> None:
