@@ -79,18 +79,21 @@ class Collector:
     def sweep(self, dead: Sequence[int]) -> None:
         """Remove what processes left that died with these leases: cheap, and only that.
 
-        A store that cannot be written to keeps it for the next time.
+        Here rows follow files: it may be these that fill the disk, so that no row can be deleted,
+        and nobody else has to do with them. A store that cannot be written to keeps the rest for
+        the next time.
         """
+        died = set(dead).__contains__
         try:
-            with self._database.transaction():
-                thrown = self._delete_actives(set(dead).__contains__)
-                for directory in self._content_directories():
-                    for path in self._temporaries(directory, set(dead).__contains__):
-                        self._trash.throw(path)
-            for number in thrown:
+            for number in self._abandoned_actives(died):
                 self._trash.throw(self._paths.snapshot(number))
-            self._leases.forget(list(dead))
+            for directory in self._content_directories():
+                for path in self._temporaries(directory, died):
+                    self._trash.throw(path)
             self._trash.empty()
+            with self._database.transaction():
+                self._delete_actives(died)
+            self._leases.forget(list(dead))
         except StoreError:
             return
 
@@ -126,17 +129,19 @@ class Collector:
         oldest = self._leases.oldest_living() or _NOBODY
         return lambda lease: lease < oldest or lease in dead
 
-    def _delete_actives(self, abandoned: Callable[[int], bool]) -> list[int]:
-        """Deletes writable layers that have no maker and belong to no container."""
+    def _abandoned_actives(self, abandoned: Callable[[int], bool]) -> list[int]:
+        """Writable layers that have no maker and belong to no container."""
         rows = self._database.all(
             "SELECT id, lease FROM snapshots WHERE active"
             " AND id NOT IN (SELECT snapshot FROM containers WHERE snapshot IS NOT NULL)"
         )
-        gone = [number for number, lease in rows if abandoned(lease)]
+        return [number for number, lease in rows if abandoned(lease)]
+
+    def _delete_actives(self, abandoned: Callable[[int], bool]) -> None:
         self._database.execute_many(
-            "DELETE FROM snapshots WHERE id = ?", [(number,) for number in gone]
+            "DELETE FROM snapshots WHERE id = ?",
+            [(number,) for number in self._abandoned_actives(abandoned)],
         )
-        return gone
 
     def _kept_snapshots(self, oldest: int) -> set[int]:
         rows = self._database.all("SELECT id, parent, chain_id, forms FROM snapshots")

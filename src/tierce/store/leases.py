@@ -20,7 +20,7 @@ import threading
 import time
 from contextlib import contextmanager
 
-from tierce.errors import StoreError
+from tierce.errors import StoreError, StoreFull
 from tierce.store.failures import reported
 from tierce.values import Value
 
@@ -76,7 +76,12 @@ class Leases:
     @contextmanager
     def take(self, purpose: str) -> Iterator[Lease]:
         """Hold a lease while the block runs. Leases may overlap, also in several threads."""
-        lease = self._acquire(purpose)
+        try:
+            lease = self._acquire(purpose)
+        except StoreFull:
+            # What a killed process left may be what fills the disk.
+            self._sweep(self.dead())
+            lease = self._acquire(purpose)
         try:
             if dead := self.dead():
                 self._sweep(dead)

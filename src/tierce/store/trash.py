@@ -41,8 +41,8 @@ class Trash:
             names = os.listdir(self._directory)
         for name in names:
             path = self._directory / name
-            size = disk_usage(path)
             try:
+                size = disk_usage(path)
                 remove_tree(path)
             except OSError:
                 continue

@@ -6,6 +6,8 @@ import os
 import threading
 import time
 
+from tierce.store.failures import reported
+
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,16 +35,20 @@ class StepLog:
                 self._descriptor = -1
 
     def write(self, data: bytes) -> None:
-        """Append output. Both streams of a process come here, in the order they were read."""
+        """Append output. Both streams of a process come here, in the order they were read.
+
+        Raises StoreError.
+        """
         with self._lock:
-            if self._descriptor < 0:
-                self._descriptor = os.open(
-                    self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
-                )
             self._end = (self._end + data)[-_TAIL_BYTES:]
-            left = memoryview(data)
-            while left:
-                left = left[os.write(self._descriptor, left) :]
+            with reported(f"write log {self.path}"):
+                if self._descriptor < 0:
+                    self._descriptor = os.open(
+                        self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+                    )
+                left = memoryview(data)
+                while left:
+                    left = left[os.write(self._descriptor, left) :]
 
     def tail(self) -> str:
         """The last of it, as text."""

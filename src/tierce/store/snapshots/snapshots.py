@@ -200,8 +200,9 @@ class Snapshots:
 
     def discard(self, active: Active) -> None:
         """Throw away a writable layer with what was written to it. Idempotent."""
-        self._database.execute("DELETE FROM snapshots WHERE id = ? AND active", (active.id,))
+        # The files go first: they may be what fills the disk, so that no row can be deleted.
         self._files().remove(active.id)
+        self._database.execute("DELETE FROM snapshots WHERE id = ? AND active", (active.id,))
 
     def get_active(self, number: int) -> Active:
         """The writable layer with this number. Raises NotFound."""
