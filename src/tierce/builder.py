@@ -140,7 +140,8 @@ class _Build:
             raise NotFound(
                 "directory",
                 request.context,
-                f"open build context: {request.context}: no such directory",
+                f"open build context: {request.context}: "
+                + ("not a directory" if os.path.exists(request.context) else "no such directory"),
                 hint="the last argument of a build is the directory with its files",
             )
         if request.dockerfile_text is None and request.dockerfile:

@@ -64,6 +64,7 @@ def _first_that_works(found: dict[str, str], directory: str) -> Runtime:
         names = " or ".join(CANDIDATES)
         raise RuntimeUnavailable(f"find an OCI runtime: no {names} in PATH", hint=_HINT)
     refusals: list[str] = []
+    causes: list[TierceError] = []
     for name in CANDIDATES:
         if name not in found:
             refusals.append(f"{name} is not installed")
@@ -72,8 +73,11 @@ def _first_that_works(found: dict[str, str], directory: str) -> Runtime:
             runtime = _try(name, found[name], directory)
         except TierceError as error:
             refusals.append(f"{name}: {error.message}")
+            causes.append(error)
             continue
         return runtime.replace(reason="; ".join(refusals) or "the quickest one, and it works here")
+    if causes[0].hint:
+        raise causes[0]  # such as a missing privilege, which no other runtime makes up for
     raise RuntimeUnavailable(f"use an OCI runtime: {'; '.join(refusals)}", hint=_HINT)
 
 
