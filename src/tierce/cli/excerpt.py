@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 RULE = "-" * 20
 LINES_AROUND_ONE = 4
 LINES_AROUND_SEVERAL = 2
+LONGEST_LINE = 200
 
 
 def write_build_error(error: DockerfileError | BuildError, stream: TextIO) -> None:
@@ -45,5 +46,12 @@ def excerpt(error: DockerfileError | BuildError) -> str:
     text = [f"{error.file}:{first}", RULE]
     for number in range(start, end + 1):
         mark = ">>>" if first <= number <= last else "   "
-        text.append(f" {number:3} | {mark} {lines[number - 1]}")
+        text.append(f" {number:3} | {mark} {_shown(lines[number - 1])}")
     return "\n".join([*text, RULE, ""])
+
+
+def _shown(line: str) -> str:
+    """A line as far as it is of use, with nothing in it that a terminal would act on."""
+    if len(line) > LONGEST_LINE:
+        line = line[:LONGEST_LINE] + "…"
+    return "".join(char if char.isprintable() or char == "\t" else "�" for char in line)

@@ -70,8 +70,12 @@ def _followed(tree: Tree, path: str) -> Source:
     resolved = tree.resolve(path)
     entry = tree.lookup(resolved)
     if entry is None:
-        hint = ""
-        if isinstance(tree, LocalTree) and os.path.lexists(f"{tree.root}/{resolved}"):
-            hint = "the build context has it, but .dockerignore excludes it"
+        hint = _hint(tree, resolved) if isinstance(tree, LocalTree) else ""
         raise BuildError(f'copy /{path}: "/{path}": not found', hint=hint)
     return Source(resolved, os.path.basename(path), entry)
+
+
+def _hint(context: LocalTree, path: str) -> str:
+    if os.path.lexists(f"{context.root}/{path}"):
+        return "the build context has it, but .dockerignore excludes it"
+    return f"sources are below the build context, {context.root}; no .. leads out of it"

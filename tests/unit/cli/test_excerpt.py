@@ -51,6 +51,12 @@ def test_without_a_place_nothing_is_shown(place: DockerfileError) -> None:
     assert excerpt(place) == ""
 
 
+def test_long_and_binary_lines_do_no_harm_to_a_terminal() -> None:
+    shown = excerpt(error(1, source="RUN \x1b[2J\x07" + "x" * 1000 + "\nCMD\tx")).splitlines()
+    assert shown[2] == "   1 | >>> RUN �[2J�" + "x" * 191 + "…"
+    assert shown[3] == "   2 |     CMD\tx"
+
+
 def test_end_beyond_the_file_is_cut() -> None:
     assert excerpt(error(7, 50)).splitlines()[-2] == "   8 | >>> "
 
