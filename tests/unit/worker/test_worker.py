@@ -402,7 +402,7 @@ def test_known_digest_of_a_large_file_is_not_taken_for_what_it_became(
     build.settle()
     make(build.root, {"big": "old" * 5000})
     build.solve(copy())
-    make(build.root, {"a": "C"})
+    (build.root / "a").write_text("C")
     write = files._write
     attempts = []
 
