@@ -18,7 +18,7 @@ from tierce.layer.limits import DEFAULT_LIMITS, Limits
 from tierce.layer.parents import Parent, Parents
 from tierce.layer.pipeline import Stream
 from tierce.layer.reader import TarReader
-from tierce.layer.whiteouts import OverlayMarks, Removal, Whiteouts, mark_opaque
+from tierce.layer.whiteouts import OverlayMarks, Removal, Whiteouts
 from tierce.values import Value
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -205,10 +205,8 @@ class _Unpacker:
             if stat.S_ISDIR(self._parents.status(entry.path).st_mode):
                 self._furnish(self._parents.get(entry.path), entry, False)
                 return
-            replaces_whiteout = self._parents.clear(entry.path)
-            parent = self._parents.make(entry)
-            if replaces_whiteout:
-                mark_opaque(parent.descriptor)
+            self._parents.clear(entry.path)
+            self._whiteouts.replaced(self._parents.make(entry))
 
     def _furnish(self, parent: Parent, entry: Entry, replaces_whiteout: bool) -> None:
         """Give a directory the owner and attributes of an entry; mode and times come later."""
@@ -223,9 +221,11 @@ class _Unpacker:
                 os.removexattr(parent.descriptor, name)
         _set_xattrs(parent.descriptor, entry)
         if replaces_whiteout:
-            mark_opaque(parent.descriptor)
+            self._whiteouts.replaced(parent)
         parent.mode = entry.mode
         parent.mtime_ns = entry.mtime_ns
+        if parent.path:
+            self._whiteouts.made(parent.path)
 
     def _implied(self, path: str) -> Entry:
         """What a directory without an entry is like: as beneath, or plain."""

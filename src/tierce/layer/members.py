@@ -48,9 +48,14 @@ class Members:
         if entry.kind == "opaque":
             self._opaque.add(self._directory(entry.path))
             return
-        above, _, name = entry.path.rpartition("/")
-        above = self._directory(above)
+        named, _, name = entry.path.rpartition("/")
+        above = self._directory(named)
         path = f"{above}/{name}" if above else name
+        there = path in self._entries or path in self._inside
+        stays = entry.kind == "whiteout" or (entry.kind == "dir" and path in self._inside)
+        if above != named and there and not stays:
+            # It must not remove what leads to it.
+            self._walk(named, imply=False, removed=path)
         if entry.kind == "whiteout":
             self._hide(above, path)
         elif entry.kind == "hardlink":
@@ -78,6 +83,7 @@ class Members:
             if replaced is not None and replaced.kind != "dir":
                 self._remove(path)
                 replaced = None
+                self._opaque.add(path)
             if path in self._whiteouts:
                 self._whiteouts.remove(path)
                 self._opaque.add(path)
@@ -93,8 +99,8 @@ class Members:
         self._entries[path] = entry
 
     def _link(self, above: str, path: str, entry: Entry) -> None:
-        target_above, _, target_name = entry.link.rpartition("/")
-        target_above = self._directory(target_above, imply=False)
+        named, _, target_name = entry.link.rpartition("/")
+        target_above = self._directory(named, imply=False)
         target = f"{target_above}/{target_name}" if target_above else target_name
         found = self._entries.get(target)
         if found is None or found.kind == "dir" or f"{target}/".startswith(f"{path}/"):
@@ -102,6 +108,8 @@ class Members:
                 f"read layer entry {entry.path}: no file {entry.link} to link to",
                 entry=entry.path,
             )
+        if path in self._entries or path in self._inside:
+            self._walk(named, imply=False, removed=path)
         file = self._linked.setdefault(target, _File(found))
         self._put(above, path, found._replace(path=path))
         file.names.add(path)
@@ -140,13 +148,13 @@ class Members:
             return ""
         known = self._directories.get(path)
         if known is None:
-            known = self._walk(path, imply)
+            known = self._walk(path, imply=imply)
             if imply:
                 self._bytes_left -= len(path)
                 self._directories[path] = known
         return known
 
-    def _walk(self, path: str, imply: bool) -> str:
+    def _walk(self, path: str, *, imply: bool, removed: str | None = None) -> str:
         trail = [""]
         rest = path.split("/")
         rest.reverse()
@@ -159,6 +167,11 @@ class Members:
                 continue
             here = f"{trail[-1]}/{name}" if trail[-1] else name
             entry = self._entries.get(here)
+            if removed is not None and f"{here}/".startswith(f"{removed}/"):
+                raise CorruptLayer(
+                    f"read layer entry {path}: something in it replaces {here}, which leads to it",
+                    entry=path,
+                )
             if entry is not None and entry.kind == "symlink":
                 links += 1
                 if links > _LINKS_MAX:

@@ -18,6 +18,7 @@ from tierce.linux.rootfs import open_in_root, remove_in_directory
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _OPEN_AT_MOST = 64
 WORKING_MODE = 0o700
+CLOSED = -1
 
 
 Identity = tuple[int, int]
@@ -52,6 +53,7 @@ class Parent:
             os.utime(self.descriptor, ns=(self.mtime_ns, self.mtime_ns))
         finally:
             os.close(self.descriptor)
+            self.descriptor = CLOSED
 
 
 class Parents:
@@ -94,10 +96,21 @@ class Parents:
         """Remove what is at `path`, whatever it is; whether it was a whiteout of overlayfs."""
         above, _, name = path.rpartition("/")
         status = self.status(path)
+        parent = self.get(above)
         if stat.S_ISDIR(status.st_mode) or stat.S_ISLNK(status.st_mode):
             # Open directories may be in it, or were reached through it.
+            identity = parent.identity
             self.close()
-        remove_in_directory(self.get(above).descriptor, name)
+            remove_in_directory(self.get(above).descriptor, name)
+            self.close()
+            again = self.existing(above)
+            if again is None or again.identity != identity:
+                raise CorruptLayer(
+                    f"unpack layer entry {path}: it replaces a symbolic link that leads to it",
+                    entry=path,
+                )
+        else:
+            remove_in_directory(parent.descriptor, name)
         return is_overlay_whiteout(status)
 
     def existing(self, path: str) -> Parent | None:
@@ -117,11 +130,13 @@ class Parents:
 
     def pair(self, path: str, existing: str) -> tuple[Parent, Parent | None]:
         """Two directories for use together, of which one is not made."""
-        self.get(path)
+        parent = self.get(path)
         other = self.existing(existing)
-        parent = self._open.get(path)
-        # If it is not open any more, the other path is a second way to it.
-        return (parent or other or self.get(path)), other
+        if parent.descriptor == CLOSED:
+            # Either both are the same directory, or it was the one that had to make room.
+            same = other is not None and other.identity == parent.identity
+            parent = other if other is not None and same else self.get(path)
+        return parent, other
 
     def close(self) -> None:
         """Close all directories; also wanted when one of them may have become something else."""

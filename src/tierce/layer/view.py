@@ -185,6 +185,7 @@ class MergedView(Tree):
         """What layers (top first) make of a path in a directory they all have."""
         having: list[LayerSource] = []
         entry = None
+        hidden = False
         for layer in layers:
             found = layer.find(path)
             if found is None:
@@ -193,9 +194,12 @@ class MergedView(Tree):
                 if having:
                     break
                 return _Leaf(found.entry, layer, found.inode) if found.entry else None
-            having.append(layer)
+            if not hidden:
+                having.append(layer)
+            # A directory without an entry is as beneath, even if it hides what is in that.
             entry = entry or found.entry
-            if found.opaque:
+            hidden = hidden or found.opaque
+            if hidden and entry is not None:
                 break
         return _Directory(entry or Entry(path, "dir", 0o755), having) if having else None
 

@@ -26,6 +26,10 @@ class Whiteouts(Protocol):
         """Hear that this layer has `path`."""
         ...
 
+    def replaced(self, parent: Parent) -> None:
+        """Hear that a directory is where something was that hid what is beneath."""
+        ...
+
     def gives_way(self, path: str, status: os.stat_result) -> bool:
         """Whether what is at `path` is not of this layer, and its entries may replace it."""
         ...
@@ -54,6 +58,9 @@ class OverlayMarks(Whiteouts):
     def made(self, path: str) -> None:
         pass
 
+    def replaced(self, parent: Parent) -> None:
+        mark_opaque(parent.descriptor)
+
     def gives_way(self, path: str, status: os.stat_result) -> bool:
         return is_overlay_whiteout(status)
 
@@ -73,6 +80,7 @@ class Removal(Whiteouts):
 
     def hide(self, path: str) -> None:
         parent = self._parents.get(path.rpartition("/")[0])
+        self._touch(parent)
         try:
             if self._hide(parent, path):
                 self.hide_inside(path)
@@ -92,11 +100,17 @@ class Removal(Whiteouts):
         above, _, name = path.rpartition("/")
         parent = self._parents.get(above)
         self._own.add((parent.identity, name))
+        self._touch(parent)
+
+    def _touch(self, parent: Parent) -> None:
         identity, upwards = parent.identity, ".."
         while identity not in self._touched:
             self._touched.add(identity)
             identity = identity_of(os.stat(upwards, dir_fd=parent.descriptor))
             upwards += "/.."
+
+    def replaced(self, parent: Parent) -> None:
+        pass
 
     def gives_way(self, path: str, status: os.stat_result) -> bool:
         above, _, name = path.rpartition("/")

