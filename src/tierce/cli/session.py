@@ -43,8 +43,7 @@ class Session:
         """The store, opened; it is closed when the session ends."""
         if self._store is None:
             store: type[Store] = load_module("tierce.store").Store
-            root = load_module("pathlib").Path(self.root) if self.root else None
-            self._store = store.open(root)
+            self._store = store.open(self.root or None)
         return self._store
 
     def print(self, text: str = "") -> None:

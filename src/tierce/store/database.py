@@ -35,16 +35,16 @@ class Database:
     Every method raises StoreError (StoreFull on a full disk). Rows are plain tuples.
     """
 
-    def __init__(self, path: Path, turns: Path) -> None:
-        self._path = str(path)
-        self._turns = str(turns)
+    def __init__(self, path: Path | str, turns: Path | str) -> None:
+        self._path = os.fspath(path)
+        self._turns = os.fspath(turns)
         self._local = threading.local()
         self._guard = threading.Lock()
         self._connections: list[tuple[threading.Thread, _Connection]] = []
         self._closed = False
 
     @classmethod
-    def open(cls, path: Path, turns: Path) -> Database:
+    def open(cls, path: Path | str, turns: Path | str) -> Database:
         """Open the database, making or migrating it where needed; `turns` is for its `Turns`.
 
         Raises StoreVersion for one that a newer tierce has made, and leaves that as it is.

@@ -27,27 +27,67 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-
-from tierce.oci.digest import Digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
+
+    from tierce.oci.digest import Digest
 
 ROOT_VARIABLE = "TIERCE_ROOT"
-SYSTEM_ROOT = Path("/var/lib/tierce")
-SYSTEM_RUN = Path("/run/tierce")
+SYSTEM_ROOT = "/var/lib/tierce"
+SYSTEM_RUN = "/run/tierce"
 
 
 class Paths:
-    """The paths of one store. Nothing is created here; see `create`."""
+    """The paths of one store. Nothing is created here; see `create`.
 
-    def __init__(self, root: Path, run: Path) -> None:
-        self.root = root
+    What every command opens is text. Everything else is a `Path`, and none is made before the
+    first one is asked for: `pathlib` takes 6 ms to import, with all of `re` and `urllib.parse`.
+    """
+
+    root: Path
+    run: Path
+    leases: Path
+    locks: Path
+    blobs: Path
+    indexes: Path
+    snapshots: Path
+    containers: Path
+    cache_mounts: Path
+    contexts: Path
+    logs: Path
+    reports: Path
+    trash: Path
+    mounts: Path
+    bundles: Path
+    runtime: Path
+
+    def __init__(self, root: Path | str, run: Path | str) -> None:
+        self._root = os.fspath(root)
+        self._run = os.fspath(run)
+        self.database = f"{self._root}/tierce.db"
+        self.turns = f"{self._root}/turns"
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """The paths above, which are missing only before the first one is asked for."""
+            if name not in Paths.__annotations__ or "root" in self.__dict__:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            self._make()
+            return getattr(self, name)
+
+    def _make(self) -> None:
+        from pathlib import Path  # costly, see above
+
+        run = Path(self._run)
         self.run = run
-        self.database = root / "tierce.db"
-        self.turns = root / "turns"
+        self.mounts = run / "mounts"
+        self.bundles = run / "bundles"
+        self.runtime = run / "runtime.json"
+        root = Path(self._root)
         self.leases = root / "leases"
         self.locks = root / "locks"
         self.blobs = root / "blobs"
@@ -59,9 +99,15 @@ class Paths:
         self.logs = root / "logs"
         self.reports = root / "reports"
         self.trash = root / "trash"
-        self.mounts = run / "mounts"
-        self.bundles = run / "bundles"
-        self.runtime = run / "runtime.json"
+        self.root = root  # the last one, for another thread that asks meanwhile
+
+    def exist(self) -> bool:
+        """Whether the store is there: its database is the last thing that is made."""
+        return os.path.exists(self.database)
+
+    def run_exist(self) -> bool:
+        """Whether the directories are there that a reboot takes away."""
+        return os.path.exists(f"{self._run}/bundles")
 
     def create(self) -> None:
         """Make the store's directories. Idempotent. Raises OSError."""
@@ -119,20 +165,20 @@ class Paths:
         return self.contexts / name
 
 
-def default_root(environ: Mapping[str, str], *, privileged: bool) -> Path:
+def default_root(environ: Mapping[str, str], *, privileged: bool) -> str:
     """$TIERCE_ROOT, else /var/lib/tierce for root, else below $XDG_DATA_HOME."""
     if chosen := environ.get(ROOT_VARIABLE):
-        return Path(chosen).absolute()
+        return chosen
     if privileged:
         return SYSTEM_ROOT
     data = environ.get("XDG_DATA_HOME", "")
     # The base directory specification has relative paths ignored.
     if not data.startswith("/"):
         data = os.path.join(environ.get("HOME") or "/", ".local/share")
-    return Path(data, "tierce")
+    return os.path.join(data, "tierce")
 
 
-def default_run(root: Path, environ: Mapping[str, str], *, privileged: bool) -> Path:
+def default_run(root: str, environ: Mapping[str, str], *, privileged: bool) -> str:
     """Where the state of the store at `root`, which exists, is kept until the next boot.
 
     Each store has its own directory there, named by the identity of its root, so that one store
@@ -141,11 +187,11 @@ def default_run(root: Path, environ: Mapping[str, str], *, privileged: bool) -> 
     if privileged:
         base = SYSTEM_RUN
     elif environ.get("XDG_RUNTIME_DIR", "").startswith("/"):
-        base = Path(environ["XDG_RUNTIME_DIR"], "tierce")
+        base = os.path.join(environ["XDG_RUNTIME_DIR"], "tierce")
     else:
-        return root / "run"
+        return f"{root}/run"
     status = os.stat(root)
-    return base / f"{status.st_dev:x}-{status.st_ino:x}"
+    return f"{base}/{status.st_dev:x}-{status.st_ino:x}"
 
 
 def _make_directory(path: Path, mode: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from pathlib import Path
 
 from tierce import store
 from tierce.errors import StoreError
@@ -17,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
+    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
@@ -54,7 +54,7 @@ class Store:
         self._closing: list[Callable[[], None]] = [database.close]
 
     @classmethod
-    def open(cls, root: Path | None = None, run: Path | None = None) -> Self:
+    def open(cls, root: Path | str | None = None, run: Path | str | None = None) -> Self:
         """Open the store at `root`, making it if there is none.
 
         By default the root is $TIERCE_ROOT, /var/lib/tierce for root, else below $XDG_DATA_HOME;
@@ -62,22 +62,20 @@ class Store:
         which is left as it is, StoreFull without space to make one.
         """
         privileged = os.geteuid() == 0
-        chosen = default_root(os.environ, privileged=privileged) if root is None else root
-        chosen = chosen.absolute()
+        chosen = os.fspath(root or default_root(os.environ, privileged=privileged))
+        if not os.path.isabs(chosen):
+            chosen = os.path.join(os.getcwd(), chosen)
         for character in UNUSABLE:
-            if character in str(chosen):
+            if character in chosen:
                 raise StoreError(
                     f"open store {chosen}: its path must not contain {character!r}",
                     hint="overlayfs takes the character for a separator; choose another --root",
                 )
         with reported(f"open store {chosen}"):
-            # The database is the last thing that is made, so its presence says: complete.
-            if not os.path.exists(chosen / "tierce.db"):
-                Paths(chosen, chosen).create()
-            if run is None:
-                run = default_run(chosen, os.environ, privileged=privileged)
-            paths = Paths(chosen, run)
-            if not os.path.exists(paths.bundles):
+            if not (paths := Paths(chosen, chosen)).exist():
+                paths.create()
+            paths = Paths(chosen, run or default_run(chosen, os.environ, privileged=privileged))
+            if not paths.run_exist():
                 paths.create_run()
             return cls(paths, Database.open(paths.database, paths.turns))
 
