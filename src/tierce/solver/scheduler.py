@@ -168,7 +168,7 @@ class Solver(Generic[V]):
                 return
             # Whoever runs the same step, here or in another process, holds this lock; when it
             # is ours, the result may be there.
-            guard = content.key if content else keys.near or keys.definition
+            guard = content.key if content else keys.near or keys.definition or node.vertex.digest
             with self._lock(f"step-{guard}"):
                 record = self._find(node, keys, content)
                 if record is not None and self._restore(node, record):
@@ -183,6 +183,10 @@ class Solver(Generic[V]):
         value, read = self._worker.run(node.vertex, node.input_keys(), inputs, step)
         content = content or read
         own = content.key if content else keys.definition
+        if not own:
+            # Nothing tells it from another, so that nothing can find it again.
+            node.finish("", value)
+            return
         found_by = [own, keys.definition, keys.near]
         if node.ignores_cache:
             # Nothing that was made from an earlier result may be found by way of this one.

@@ -5,6 +5,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 
 from tierce.errors import NotFound
 from tierce.graph.ops import Copy, Exec, LocalSource, Scratch
@@ -132,6 +133,7 @@ class World:
         self.runs: Counter[str] = Counter()
         self.reads: Counter[str] = Counter()
         self.events: list[Event] = []
+        self._numbers = count(1)
         self._lock = threading.Lock()
 
     def solve(self, *roots: Vertex, cancelled: threading.Event | None = None) -> list[str]:
@@ -147,7 +149,7 @@ class World:
 
     def make(self, text: str) -> Result:
         with self._lock:
-            number = len(self.snapshots) + 1
+            number = next(self._numbers)
             self.snapshots[number] = text
             return Result(number, text)
 

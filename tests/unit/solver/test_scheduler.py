@@ -4,9 +4,11 @@ import threading
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tierce.errors import BuildError, Cancelled, NotFound
-from tierce.graph.vertex import SourceRange, Vertex
+from tierce.graph.vertex import SourceRange, Vertex, sorted_vertices
 from tierce.solver.progress import VertexFinished, VertexLog, VertexStarted, VertexStatus
 from tierce.solver.scheduler import Solver
 from tierce.solver.types import Step
@@ -214,6 +216,15 @@ def test_record_that_is_pruned_as_it_is_found_is_a_miss(world: World) -> None:
     world.records.add_keys = pruned  # type: ignore[method-assign]
     world.solve(copy("copy", base(), run("b", base())))
     assert world.runs["copy"] == 2
+
+
+def test_step_that_nothing_is_known_by_is_not_recorded(world: World) -> None:
+    """It uses a directory as a whole, and what follows it is known by nothing either."""
+    root = run("after", run("keyless", base(), context()))
+    for _ in range(2):
+        assert world.solve(root) == ["after(keyless(base, files))"]
+    assert world.runs == {"keyless": 2, "after": 2}
+    assert not world.records.all
 
 
 # ignore_cache
@@ -586,3 +597,45 @@ def test_every_step_that_starts_ends_once_after_its_inputs(world: World) -> None
             started = order.index(("Started", names[event.vertex]))
             for each in event.inputs:
                 assert order.index(("Finished", names[each])) < started
+
+
+# Any graph
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> list[Vertex]:
+    """Vertices of which each uses some that come before it, some equal to others."""
+    vertices = [base("left"), base("right"), context()]
+    for _ in range(draw(st.integers(1, 8))):
+        name = draw(st.sampled_from("abcd"))
+        known = st.sampled_from(vertices)
+        kind = draw(st.sampled_from([run, copy, bind]))
+        keyed = known.filter(lambda each: each.name != "context")
+        vertices.append(kind(name, draw(keyed), draw(keyed if kind is run else known)))
+    return vertices
+
+
+def value_of(vertex: Vertex) -> str:
+    if not vertex.inputs:
+        return "files" if vertex.name == "context" else vertex.name
+    return f"{vertex.name}({', '.join(value_of(each) for each in vertex.inputs)})"
+
+
+@settings(max_examples=40)
+@given(graphs(), st.data())
+def test_any_graph_is_solved_with_each_vertex_run_once(
+    vertices: list[Vertex], data: st.DataObject
+) -> None:
+    world = World()
+    roots = data.draw(st.lists(st.sampled_from(vertices), min_size=1, max_size=3))
+    expected = [value_of(root) for root in roots]
+    assert world.solve(*roots) == expected
+    needed = {vertex.digest for vertex in sorted_vertices(roots) if vertex.inputs}
+    assert world.runs.total() <= len(needed)
+    before = world.runs.copy()
+    assert world.solve(*roots) == expected
+    assert world.runs == before, "the second time, all is found"
+    lost = data.draw(st.sets(st.sampled_from(sorted(world.snapshots)))) if world.snapshots else []
+    for number in lost:
+        del world.snapshots[number]
+    assert world.solve(*roots) == expected
