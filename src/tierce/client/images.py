@@ -209,8 +209,10 @@ class Images:
         for config, known in names.items():
             for name in known:
                 owners.setdefault(name, []).append(config)
+        # Names of the same images mean the same one of them; an index often has several names.
+        groups = {tuple(configs): name for name, configs in owners.items()}
         chosen: set[Digest] = set()
-        for name, configs in owners.items():
+        for configs, name in groups.items():
             image = self._store.catalog.find(str(name)) if len(configs) > 1 else None
             chosen.update(configs if image is None else [image.config])
         return names.keys() - chosen
