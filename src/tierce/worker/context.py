@@ -62,6 +62,9 @@ class LocalTree:
         """About how many bytes of metadata were read."""
         self.cancelled: threading.Event | None = None
         """Reading of files stops with Cancelled once this is set."""
+        self.gathered: dict[str, int | None] = {}
+        """The snapshots of what is at a path, for steps that mount it; see `files.gather`."""
+        self.gathering = threading.Lock()
         self._ignore = ignore
         self._digests = digests
         self._racy_after = now_racy_after()

@@ -89,13 +89,19 @@ def copy(
 def gather(store: Store, tree: Tree, path: str) -> FileSystem:
     """A snapshot of what is at a path of a tree, and of nothing else.
 
-    Raises BuildError, also when it is not what the build has seen there before.
+    Made once in a build. Raises BuildError, also when it is not what the build has seen there
+    before.
     """
-    copied = copy(store, Copy((path,), "/"), FileSystem(None), tree)
-    if isinstance(tree, LocalTree):
-        for entry, digest in copied.digests:
-            tree.confirm(entry, digest)
-    return copied.result
+    op = Copy((path,), "/")
+    if not isinstance(tree, LocalTree):
+        return copy(store, op, FileSystem(None), tree).result
+    with tree.gathering:
+        if path not in tree.gathered:
+            copied = copy(store, op, FileSystem(None), tree)
+            for entry, digest in copied.digests:
+                tree.confirm(entry, digest)
+            tree.gathered[path] = copied.result.snapshot
+        return FileSystem(tree.gathered[path])
 
 
 def make_directory(store: Store, op: MakeDirectory, base: FileSystem, mtime_ns: int) -> FileSystem:

@@ -513,6 +513,24 @@ def test_remembered_context_that_changes_before_it_is_mounted_is_refused(build: 
         build.solve(bound(context(), text="make again"))
 
 
+def test_context_is_gathered_once_for_all_steps_that_mount_it(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = []
+    copy_files = files.copy
+
+    def count(*arguments: object) -> object:
+        copies.append(arguments[1])
+        return copy_files(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(files, "copy", count)
+    base = copy(Copy(("/a",), "/"))
+    mount = (Bind("/src", 1, "/dir"),)
+    build.solve(*[run(text, base, context(), mounts=mount) for text in ("one", "two", "three")])
+    assert len(build.runner.runs) == 3
+    assert copies.count(Copy(("/dir",), "/")) == 1
+
+
 # What is told and kept
 
 
