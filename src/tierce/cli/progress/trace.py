@@ -88,9 +88,10 @@ class Log:
 
     def _clip(self) -> None:
         half = len(self.lines) // 2
-        if half:
-            self.clipped += half
-            del self.lines[:half]
+        self.clipped += half
+        del self.lines[:half]
+        # A line may have no end: what is binary, or a progress bar.
+        self.lines[-1] = self.lines[-1][-LARGEST_LOG // 2 :]
         self._size = sum(map(len, self.lines))
 
 
