@@ -8,7 +8,13 @@ from tierce.client.filters import moment, parse_filters
 from tierce.client.images import PRUNE_FILTERS, Images
 from tierce.runtime.launcher import sweep
 from tierce.store.check import check
-from tierce.store.prune import prune_cache_mounts, prune_contexts, prune_images, prune_records
+from tierce.store.prune import (
+    prune_cache_mounts,
+    prune_contexts,
+    prune_images,
+    prune_logs,
+    prune_records,
+)
 from tierce.store.usage import disk_usage_of, image_usage, record_usage
 from tierce.values import Value
 
@@ -52,8 +58,8 @@ class System:
         return record_usage(self._store)
 
     def prune(self, filters: Sequence[str] = (), *, all: bool = False) -> SystemPruned:
-        """Remove images without names and build cache that no image has; with `all` every image
-        that no container uses, and all build cache. What a build works on stays.
+        """Remove images without names, build cache that no image has, and logs of steps; with
+        `all` every image that no container uses, and all build cache. What a build works on stays.
 
         `filters` are `label=…` and `label!=…` for images, `until=…` for all. Raises UsageError.
         """
@@ -70,6 +76,7 @@ class System:
                 self._store, with_images=all, accept=lambda record: record.last_used < until
             )
             mounts = prune_cache_mounts(self._store, accept=lambda mount: mount.last_used < until)
+            prune_logs(self._store, until=until)
             if all:
                 prune_contexts(self._store, max_bytes=0)
         size = self._store.collect().size

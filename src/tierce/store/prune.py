@@ -120,6 +120,15 @@ def prune_contexts(
     return freed
 
 
+def prune_logs(store: Store, *, until: float = float("inf")) -> None:
+    """Remove the logs of steps that ended before `until` (epoch seconds); not of running builds."""
+    until = min([until, *(lease.started for lease in store.leases.living())])
+    with reported("prune logs"), os.scandir(store.paths.logs) as entries:
+        for entry in entries:
+            if entry.stat(follow_symlinks=False).st_mtime < until:
+                store.trash.throw(store.paths.logs / entry.name)
+
+
 def _images_in_use(store: Store) -> set[str]:
     """Image IDs that a container or a living lease uses."""
     oldest = store.leases.oldest_living() or _NOBODY

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 
+from tierce.errors import StoreFull
 from tierce.store.failures import reported
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -37,18 +38,27 @@ class StepLog:
     def write(self, data: bytes) -> None:
         """Append output. Both streams of a process come here, in the order they were read.
 
-        Raises StoreError.
+        Raises StoreError; on a full disk what was written before is lost, too.
         """
         with self._lock:
             self._end = (self._end + data)[-_TAIL_BYTES:]
-            with reported(f"write log {self.path}"):
-                if self._descriptor < 0:
-                    self._descriptor = os.open(
-                        self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
-                    )
-                left = memoryview(data)
-                while left:
-                    left = left[os.write(self._descriptor, left) :]
+            try:
+                with reported(f"write log {self.path}"):
+                    self._append(data)
+            except StoreFull:
+                # The step fails; a store without a byte to spare would fail at everything.
+                if self._descriptor >= 0:
+                    os.ftruncate(self._descriptor, 0)
+                raise
+
+    def _append(self, data: bytes) -> None:
+        if self._descriptor < 0:
+            self._descriptor = os.open(
+                self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
+            )
+        left = memoryview(data)
+        while left:
+            left = left[os.write(self._descriptor, left) :]
 
     def tail(self) -> str:
         """The last of it, as text."""
