@@ -1,1 +1,44 @@
-"""Layers as tar streams: written, read, indexed, viewed merged, unpacked, and diffed."""
+"""Layers as tar streams: written, read, indexed, viewed merged, unpacked, and diffed.
+
+The names are imported when they are first used (PEP 562): who mounts what is unpacked already
+works on no layer, and need not load what does, which takes 10 ms.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tierce.layer.apply import apply_layer
+    from tierce.layer.diff import overlay_changes, tree_changes
+    from tierce.layer.entry import keeps_xattr
+    from tierce.layer.sources import DirectoryLayer, IndexLayer
+    from tierce.layer.view import MergedView
+    from tierce.layer.writer import write_layer
+
+__all__ = [
+    "DirectoryLayer",
+    "IndexLayer",
+    "MergedView",
+    "apply_layer",
+    "keeps_xattr",
+    "overlay_changes",
+    "tree_changes",
+    "write_layer",
+]
+
+_HOMES = {
+    "DirectoryLayer": "sources",
+    "IndexLayer": "sources",
+    "MergedView": "view",
+    "apply_layer": "apply",
+    "keeps_xattr": "entry",
+    "overlay_changes": "diff",
+    "tree_changes": "diff",
+    "write_layer": "writer",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(__import__(f"{__name__}.{_HOMES[name]}", fromlist=("",)), name)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tierce.store.durability import Durability
     from tierce.store.gc import Collector
     from tierce.store.images import Images
+    from tierce.store.layers import Layers
     from tierce.store.leases import Leases
     from tierce.store.locks import Locks
     from tierce.store.prune import prune_images
@@ -32,6 +33,7 @@ __all__ = [
     "ContainerRows",
     "Durability",
     "Images",
+    "Layers",
     "Leases",
     "Locks",
     "Parts",
@@ -50,6 +52,7 @@ _HOMES = {
     "ContainerRows": "containers",
     "Durability": "durability",
     "Images": "images",
+    "Layers": "layers",
     "Leases": "leases",
     "Locks": "locks",
     "Parts": "snapshots.parts",

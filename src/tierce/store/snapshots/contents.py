@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import tierce.layer
 from tierce.errors import LayerError, NotFound
-from tierce.layer.writer import write_layer
 from tierce.oci.digest import Digest
 from tierce.store.failures import reported
 from tierce.store.snapshots.base import LAYER, TREE, Measured
@@ -75,12 +75,12 @@ class SnapshotContents:
     def entries(self, number: int) -> list[Entry]:
         """The layer's entries with the digests of all files. Raises as `measure`."""
         with reported(f"read snapshot {number}"):
-            return write_layer(self.items(number), None).entries
+            return tierce.layer.write_layer(self.items(number), None).entries
 
     def measure(self, number: int) -> Measured:
         """Reads all of a layer. Raises NotFound, LayerError, StoreError."""
         with reported(f"read snapshot {number}"):
-            written = write_layer(self.items(number), None, hash_files=False)
+            written = tierce.layer.write_layer(self.items(number), None, hash_files=False)
         size = sum(entry.size for entry in written.entries)
         return Measured(written.diff_id, written.size, size)
 

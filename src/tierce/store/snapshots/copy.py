@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from tierce.layer.apply import apply_layer
-from tierce.layer.diff import tree_changes
+from tierce import layer
 from tierce.linux.mounts import MountSpec
 from tierce.store.snapshots.base import MERGED_NAME, TREE, TREE_NAME, WORK_NAME, LayerDirectories
 
@@ -49,7 +48,7 @@ class CopySnapshotter:
         if base is not None:
             copy_tree(str(base / TREE_NAME), str(directory / TREE_NAME))
         for tar in tars:
-            apply_layer(tar, str(directory / TREE_NAME), whiteouts="remove")
+            layer.apply_layer(tar, str(directory / TREE_NAME), whiteouts="remove")
 
     def commit(self, directory: Path) -> None:
         """Nothing to do."""
@@ -63,7 +62,7 @@ class CopySnapshotter:
     def changes(self, directory: Path, parents: Sequence[Path]) -> Iterator[Item]:
         lower = parents[0] / TREE_NAME if parents else self._empty
         copied_at_ns = _remembered_time(directory / _COPIED_NAME)
-        return tree_changes(str(lower), str(directory / TREE_NAME), copied_at_ns=copied_at_ns)
+        return layer.tree_changes(str(lower), str(directory / TREE_NAME), copied_at_ns=copied_at_ns)
 
     def directories(self, directory: Path, parents: Sequence[Path]) -> LayerDirectories:
         return LayerDirectories(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
-from tierce.layer.sources import DirectoryLayer, IndexLayer, LayerSource
-from tierce.layer.view import MergedView
+import tierce.layer
 from tierce.linux.mounts import MNT_DETACH, UMOUNT_NOFOLLOW, mount_spec, umount2
 from tierce.store.failures import reported
 from tierce.store.parallel import in_parallel
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from tierce.layer.entry import Entry
+    from tierce.layer.sources import IndexLayer, LayerSource
     from tierce.layer.view import Tree
     from tierce.linux.mounts import MountSpec
     from tierce.oci.digest import Digest
@@ -45,7 +45,7 @@ class SnapshotFiles:
         locks: Locks,
         trash: Trash,
         durability: Durability,
-        layers: Layers,
+        layers: Callable[[], Layers],
         contents: SnapshotContents,
         snapshotter: Snapshotter,
     ) -> None:
@@ -60,7 +60,7 @@ class SnapshotFiles:
 
     def has_tar(self, diff_id: Digest) -> bool:
         """Whether a layer can be had as a tar."""
-        return self._layers.has(diff_id)
+        return self._layers().has(diff_id)
 
     def trusted(self, layer: Snapshot, boot: str | None) -> bool:
         """Whether a directory is what was written to it; see `SnapshotContents.trusted`."""
@@ -86,7 +86,7 @@ class SnapshotFiles:
     def clamp(self, layer: Snapshot, epoch: int) -> Measured | None:
         """The layer written again as a tar with no time after `epoch`; None if it has none."""
         assert layer.diff_id is not None
-        return self._layers.clamp(layer.diff_id, epoch)
+        return self._layers().clamp(layer.diff_id, epoch)
 
     def unpack(self, chain: Sequence[Snapshot]) -> None:
         form = self._snapshotter.form
@@ -128,23 +128,25 @@ class SnapshotFiles:
         sources: list[LayerSource] = []
         for layer in reversed(chain):
             forms = self._forms(layer.id)
-            if layer.diff_id is not None and self._layers.indexed(layer.diff_id):
+            if layer.diff_id is not None and self._layers().indexed(layer.diff_id):
                 sources.append(self._index_layer(layer.diff_id))
             elif forms & LAYER:
-                sources.append(DirectoryLayer(str(self._paths.snapshot(layer.id) / FS_NAME)))
+                sources.append(
+                    tierce.layer.DirectoryLayer(str(self._paths.snapshot(layer.id) / FS_NAME))
+                )
             elif forms & TREE:
                 # It has all that is beneath.
                 tree = str(self._paths.snapshot(layer.id) / TREE_NAME)
-                sources.append(DirectoryLayer(tree, overlay_whiteouts=False))
+                sources.append(tierce.layer.DirectoryLayer(tree, overlay_whiteouts=False))
                 break
             elif layer.diff_id is not None:
                 sources.append(self._index_layer(layer.diff_id))
         sources.reverse()
-        return MergedView(sources)
+        return tierce.layer.MergedView(sources)
 
     def _index_layer(self, diff_id: Digest) -> IndexLayer:
-        return IndexLayer(
-            lambda: self._layers.index(diff_id), lambda: str(self._layers.ensure_tar(diff_id))
+        return tierce.layer.IndexLayer(
+            lambda: self._layers().index(diff_id), lambda: str(self._layers().ensure_tar(diff_id))
         )
 
     def _unpacked_view(self, chain: Sequence[Snapshot]) -> Tree:
@@ -152,7 +154,7 @@ class SnapshotFiles:
         for place in range(len(chain)):
             self._unpack_layer(chain[: place + 1])
         paths = [str(self._paths.snapshot(layer.id) / FS_NAME) for layer in chain]
-        return MergedView([DirectoryLayer(path) for path in paths])
+        return tierce.layer.MergedView([tierce.layer.DirectoryLayer(path) for path in paths])
 
     def _unpack_layer(self, chain: Sequence[Snapshot]) -> None:
         *parents, layer = chain
@@ -161,7 +163,7 @@ class SnapshotFiles:
                 return
             assert layer.diff_id is not None
             below = _Below(lambda: self._unpacked_view(parents)) if parents else None
-            with self._layers.open_tar(layer.diff_id) as tar:
+            with self._layers().open_tar(layer.diff_id) as tar:
                 self._unpack(layer.id, None, [tar], below)
 
     def _unpack_tree(self, chain: Sequence[Snapshot]) -> None:
@@ -181,7 +183,7 @@ class SnapshotFiles:
     def _tars(self, layers: Sequence[Snapshot]) -> Iterator[BinaryIO]:
         for layer in layers:
             assert layer.diff_id is not None
-            with self._layers.open_tar(layer.diff_id) as tar:
+            with self._layers().open_tar(layer.diff_id) as tar:
                 yield tar
 
     def _unpack(

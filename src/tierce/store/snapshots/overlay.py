@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tierce.layer.apply import apply_layer
-from tierce.layer.diff import overlay_changes
-from tierce.layer.entry import keeps_xattr
+from tierce import layer
 from tierce.linux.mounts import MountSpec
 from tierce.store.snapshots.base import (
     FS_NAME,
@@ -61,7 +59,7 @@ class OverlaySnapshotter:
         assert base is None
         _make_directories(directory)
         for tar in tars:
-            apply_layer(tar, str(directory / FS_NAME), whiteouts="overlay", implied=below)
+            layer.apply_layer(tar, str(directory / FS_NAME), whiteouts="overlay", implied=below)
 
     def commit(self, directory: Path) -> None:
         # The marks of a volatile mount: the kernel would refuse to use the directory again.
@@ -91,7 +89,7 @@ class OverlaySnapshotter:
         return [MountSpec("overlay", "overlay", "", (f"lowerdir={':'.join(lower)}", *options))]
 
     def changes(self, directory: Path, parents: Sequence[Path]) -> Iterator[Item]:
-        return overlay_changes(str(directory / FS_NAME))
+        return layer.overlay_changes(str(directory / FS_NAME))
 
     def directories(self, directory: Path, parents: Sequence[Path]) -> LayerDirectories:
         return LayerDirectories(
@@ -108,8 +106,9 @@ def copy_root_attributes(source: Path, target: Path) -> None:
     if (status.st_uid, status.st_gid) != (os.geteuid(), os.getegid()):
         os.chown(target, status.st_uid, status.st_gid)
     os.chmod(target, status.st_mode & 0o7777)
-    for name in filter(keeps_xattr, os.listxattr(source)):
-        os.setxattr(target, name, os.getxattr(source, name))
+    for name in os.listxattr(source):
+        if layer.keeps_xattr(name):
+            os.setxattr(target, name, os.getxattr(source, name))
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 

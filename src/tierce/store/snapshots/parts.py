@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from tierce.store.layers import Layers
+import threading
+
+from tierce import store
+from tierce.store.lazy import lazy
 from tierce.store.snapshots.contents import SnapshotContents
 from tierce.store.snapshots.files import SnapshotFiles
 from tierce.store.snapshots.probe import choose_snapshotter, snapshotters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tierce.store.blobs import Blobs
     from tierce.store.database import Database
     from tierce.store.durability import Durability
+    from tierce.store.layers import Layers
     from tierce.store.leases import Leases
     from tierce.store.locks import Locks
     from tierce.store.paths import Paths
@@ -37,7 +43,16 @@ class Parts:
         self.contents = contents = SnapshotContents(
             database, paths, trash, leases, durability, by_form
         )
-        self.layers = Layers(database, paths, leases, locks, blobs, contents)
-        self.files = SnapshotFiles(
-            database, paths, locks, trash, durability, self.layers, contents, self.snapshotter
+        self._make_layers: Callable[[], Layers] = lambda: store.Layers(
+            database, paths, leases, locks, blobs, contents
         )
+        self._making = threading.RLock()
+        self.files = SnapshotFiles(
+            *(database, paths, locks, trash, durability, lambda: self.layers, contents),
+            self.snapshotter,
+        )
+
+    @lazy
+    def layers(self) -> Layers:
+        """The layers, by their diff ids."""
+        return self._make_layers()
