@@ -1,5 +1,6 @@
 """`tierce container run`, as its users and their scripts see it."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -389,8 +390,10 @@ class Terminal:
 def shell(shared: Tierce) -> Iterator[Terminal]:
     terminal = Terminal(shared, *RUN, "-it", "-e", "PS1=root@$(hostname):\\w# ", BASE, "sh")
     yield terminal
-    terminal.process.kill()
-    terminal.process.wait()
+    while terminal.process.poll() is None:  # the third one kills the container
+        terminal.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            terminal.process.wait(0.05)
     os.close(terminal.master)
     os.close(terminal.slave)
 
@@ -406,11 +409,11 @@ def test_shell_has_a_prompt_a_size_and_a_status(shell: Terminal) -> None:
 
 def test_size_follows_ours(shell: Terminal) -> None:
     shell.read_until("# ")
-    shell.type("trap 'stty size' WINCH; echo set\n")
+    script = "trap 'stty size' WINCH; echo set; while :; do sleep 0.01; done"
+    shell.type(f'sh -c "{script}"\n')
     shell.read_until("\nset\r\n")
     fcntl.ioctl(shell.master, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     shell.process.send_signal(signal.SIGWINCH)
-    shell.type("while :; do sleep 0.01; done\n")
     shell.read_until("40 120")
 
 
