@@ -4,32 +4,40 @@ Reads the Dockerfile, resolves its bases, lowers it to a graph, solves that, and
 the result. Everything that happens is told to a listener as typed events.
 """
 
+from __future__ import annotations
+
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import contextmanager
 
 from tierce.dockerfile.ignore import read_ignore_file
-from tierce.dockerfile.parser import DockerfileWarning, parse
+from tierce.dockerfile.parser import parse
 from tierce.errors import BuildError, Cancelled, DockerfileError, NotFound
 from tierce.export.image import export_image
 from tierce.frontend.lower import lower
-from tierce.frontend.options import Options, Plan, ResolvedImage
-from tierce.oci.digest import Digest
+from tierce.frontend.options import Options, ResolvedImage
 from tierce.oci.platform import Platform
 from tierce.oci.reference import Reference
-from tierce.solver.progress import Listener, VertexWarning
+from tierce.solver.progress import VertexWarning
 from tierce.solver.reporting import reported_step
 from tierce.solver.scheduler import Solver
-from tierce.store import Store
 from tierce.values import Value
 from tierce.worker.content import RememberedSelections
 from tierce.worker.context import LocalTree
 from tierce.worker.digests import DigestCache
-from tierce.worker.exec import ExecRunner
 from tierce.worker.results import FileSystem
+from tierce.worker.runner import Runner
 from tierce.worker.worker import BuildWorker, LocalContext
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from tierce.dockerfile.parser import DockerfileWarning
+    from tierce.frontend.options import Plan
+    from tierce.oci.digest import Digest
+    from tierce.solver.progress import Listener
+    from tierce.store import Store
 
 DOCKERFILE = "Dockerfile"
 _MAX_DOCKERFILE_BYTES = 16 << 20
@@ -202,7 +210,7 @@ class _Build:
     def _open_context(self, plan: Plan) -> LocalContext:
         root = os.path.realpath(self._request.context)
         with reported_step("[internal] load .dockerignore", self._listener) as step:
-            ignore, size = read_ignore_file(Path(root), self._request.dockerfile)
+            ignore, size = read_ignore_file(root, self._request.dockerfile)
             step.done("transferring context:", size)
         status = os.stat(root)
         name = f"{status.st_dev:x}-{status.st_ino:x}"
@@ -213,10 +221,9 @@ class _Build:
     # Running
 
     def _solve(self, plan: Plan, context: LocalContext | None, source: str) -> int | None:
-        runner = ExecRunner(self._store, {layer.vertex.digest for layer in plan.layers})
         contexts = {"context": context} if context else {}
-        with ExitStack() as stack:
-            stack.enter_context(runner)
+        image_steps = {layer.vertex.digest for layer in plan.layers}
+        with Runner(self._store, image_steps) as runner:
             worker = BuildWorker(self._store, contexts, runner)
             solver = Solver(
                 worker, self._store.records, self._lock, self._listener, cancelled=self._cancelled

@@ -1,23 +1,28 @@
 """Turns the result of a build into an image of the store: config, manifest, names last."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from __future__ import annotations
 
-from tierce.export.clamp import clamp_layers
+from tierce import export
 from tierce.export.history import date_history, timestamp
-from tierce.oci.config import ImageConfig
 from tierce.oci.descriptor import Descriptor
 from tierce.oci.digest import Digest
 from tierce.oci.manifest import Manifest
 from tierce.oci.media_types import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST
-from tierce.oci.reference import Reference
-from tierce.store import Store
-from tierce.store.images import Image
-from tierce.store.snapshots import Snapshot
 from tierce.values import Value
 
-Report = Callable[[str], AbstractContextManager[object]]
-"""Shows a part of the export, by its text, while the block runs."""
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    from tierce.oci.config import ImageConfig
+    from tierce.oci.reference import Reference
+    from tierce.store import Store
+    from tierce.store.images import Image
+    from tierce.store.snapshots import Snapshot
+
+    Report = Callable[[str], AbstractContextManager[object]]
+    """Shows a part of the export, by its text, while the block runs."""
 
 
 class Exported(Value):
@@ -77,7 +82,7 @@ def _layers(
     if unknown:
         store.snapshots.finish(unknown)
         chain = store.snapshots.chain(snapshot)
-    return list(chain) if epoch is None else clamp_layers(store, chain, inherited, epoch)
+    return list(chain) if epoch is None else export.clamp_layers(store, chain, inherited, epoch)
 
 
 def _known(diff_ids: Sequence[Digest | None]) -> list[Digest]:

@@ -1,1 +1,21 @@
-"""Runs the operations of a build: `BuildWorker` is what the solver drives."""
+"""Runs the operations of a build: `BuildWorker` is what the solver drives.
+
+What only a step that is run needs is imported when the first one is (PEP 562).
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from tierce.worker import files
+    from tierce.worker.exec import ExecRunner
+
+__all__ = ["ExecRunner", "files"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "ExecRunner":
+        return __import__("tierce.worker.exec", fromlist=("",)).ExecRunner
+    if name == "files":
+        return __import__("tierce.worker.files", fromlist=("",))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

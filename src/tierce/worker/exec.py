@@ -12,7 +12,6 @@ from tierce.graph.ops import Bind, CacheMount, Exec
 from tierce.layer.apply import apply_layer
 from tierce.linux.mounts import MountSpec
 from tierce.runtime.bundle import BindMount, ProcessSpec
-from tierce.runtime.launcher import sweep
 from tierce.runtime.probe import choose_runtime
 from tierce.runtime.steps import StepRunner
 from tierce.worker.files import gather, tree_of
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class ExecRunner:
-    """Runs the Exec operations of one build. Use as a context manager.
+    """Runs the Exec operations of one build; close it when that is done.
 
     The layers of vertices in `image_steps` will be part of an image: each is hashed in the
     background as soon as its step ends, while the next one runs.
@@ -44,12 +43,7 @@ class ExecRunner:
         self._lock = threading.Lock()
         self._cleanup = ExitStack()
 
-    def __enter__(self) -> ExecRunner:
-        # What a killed build left goes even if this one finds all its steps in the cache.
-        sweep(os.fspath(self._store.paths.bundles))
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         """Wait for the hashing. The exporter asks for what failed, and is told why."""
         if self._hasher is not None:
             self._hasher.shutdown()

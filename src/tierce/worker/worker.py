@@ -6,6 +6,7 @@ import os
 import threading
 import time
 
+from tierce import worker
 from tierce.errors import BuildError
 from tierce.graph.digest import canonical_form, op_digest
 from tierce.graph.ops import (
@@ -18,7 +19,6 @@ from tierce.graph.ops import (
     Scratch,
 )
 from tierce.solver.cache import Content, Keys, key_of
-from tierce.worker import files
 from tierce.worker.components import encode_components
 from tierce.worker.content import stamp_of
 from tierce.worker.context import LocalTree
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from tierce.solver.types import CacheRecord, Step
     from tierce.store import Store
     from tierce.worker.content import RememberedSelections, Selection
-    from tierce.worker.exec import ExecRunner
     from tierce.worker.results import Result
+    from tierce.worker.runner import Runner
 
 
 class LocalContext:
@@ -55,9 +55,7 @@ class LocalContext:
 class BuildWorker:
     """Implements `tierce.solver.types.Worker` over a store."""
 
-    def __init__(
-        self, store: Store, contexts: Mapping[str, LocalContext], runner: ExecRunner
-    ) -> None:
+    def __init__(self, store: Store, contexts: Mapping[str, LocalContext], runner: Runner) -> None:
         self._store = store
         self._contexts = contexts
         self._runner = runner
@@ -136,7 +134,7 @@ class BuildWorker:
         if isinstance(op, Copy):
             return self._copy(vertex, op, base, input_keys, inputs, step)
         if isinstance(op, MakeDirectory):
-            return files.make_directory(self._store, op, base, time.time_ns()), None
+            return worker.files.make_directory(self._store, op, base, time.time_ns()), None
         if isinstance(op, Exec):
             with self._running:
                 return self._runner.run(op, base, inputs, step), None
@@ -151,9 +149,9 @@ class BuildWorker:
         inputs: Sequence[Result],
         step: Step,
     ) -> tuple[Result, Content | None]:
-        tree = files.tree_of(self._store, inputs[1])
+        tree = worker.files.tree_of(self._store, inputs[1])
         with self._copying:
-            copied = files.copy(self._store, op, base, tree, step.cancelled)
+            copied = worker.files.copy(self._store, op, base, tree, step.cancelled)
         if not isinstance(tree, LocalTree):
             return copied.result, self.content(vertex, input_keys, inputs)
         selection = self._selector.after_copy(tree, op.sources, copied.digests)
