@@ -29,6 +29,7 @@ from tierce.values import Value
 _NANOSECONDS = 1_000_000_000
 _SMALL = BUFFER // 4  # fits into a buffer with its header and padding
 _PADDING = [bytes(-size % BLOCK) for size in range(BLOCK)]
+_SYMLINK_MODE = 0o777  # Linux has no other
 _END = bytes(2 * BLOCK)
 # O_NONBLOCK: a file that was replaced by a FIFO since it was listed must fail, not hang.
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -122,6 +123,9 @@ class _Writer:
             self._entries.append(entry)
             return
         else:
+            if kind == "symlink" and mode != _SYMLINK_MODE:
+                mode = _SYMLINK_MODE
+                entry = entry._replace(mode=mode)
             self._write(self._headers.any(entry, _other_name(entry, key), mtime))
         self._entries.append(
             Entry(

@@ -145,7 +145,16 @@ def test_layers_unpacked_onto_each_other_are_what_the_merged_view_says(
             # Only in one tree there is something in the way of a path.
             return
         merged = MergedView([DirectoryLayer(root, overlay_whiteouts=False)])
-        assert list(map(essence, merged.walk())) == list(map(essence, view.walk()))
+        # What a directory is like that is hidden and has no entry, but contents, is undefined.
+        hidden = {each.path for each in indexes[1] or () if each.kind == "opaque"}
+        wanted, got = (
+            [
+                (each.path, each.kind) if each.path in hidden else essence(each)
+                for each in tree.walk()
+            ]
+            for tree in (view, merged)
+        )
+        assert got == wanted
 
 
 @settings(max_examples=300)

@@ -61,12 +61,15 @@ def test_a_file_over_a_directory_takes_its_contents_away() -> None:
 
 
 def test_a_directory_over_a_file_replaces_it() -> None:
-    assert kinds(plain("a"), directory("a"), plain("a/b")) == [("a", "dir"), ("a/b", "file")]
+    # As the file would have, it hides what is beneath.
+    assert kinds(plain("a"), directory("a"), plain("a/b")) == [
+        ("a", "dir"), ("a", "opaque"), ("a/b", "file"),
+    ]  # fmt: skip
 
 
 def test_a_directory_over_a_symlink_replaces_it() -> None:
     assert kinds(symlink("a", "b"), directory("a"), plain("a/x")) == [
-        ("a", "dir"), ("a/x", "file"),
+        ("a", "dir"), ("a", "opaque"), ("a/x", "file"),
     ]  # fmt: skip
 
 
