@@ -13,8 +13,9 @@ import sqlite3
 import threading
 from contextlib import contextmanager
 
-from tierce.errors import StoreError, StoreVersion
+from tierce.errors import StoreError, StoreFull, StoreVersion
 from tierce.store.failures import store_error
+from tierce.store.reserve import Reserve
 from tierce.store.schema import MIGRATIONS, VERSION
 from tierce.store.turns import Turns
 
@@ -35,8 +36,9 @@ class Database:
     Every method raises StoreError (StoreFull on a full disk). Rows are plain tuples.
     """
 
-    def __init__(self, path: Path | str, turns: Path | str) -> None:
+    def __init__(self, path: Path | str, turns: Path | str, reserve: Path | str) -> None:
         self._path = os.fspath(path)
+        self._reserve = Reserve(os.fspath(reserve))
         self._turns = os.fspath(turns)
         self._local = threading.local()
         self._guard = threading.Lock()
@@ -44,12 +46,14 @@ class Database:
         self._closed = False
 
     @classmethod
-    def open(cls, path: Path | str, turns: Path | str) -> Database:
-        """Open the database, making or migrating it where needed; `turns` is for its `Turns`.
+    def open(cls, path: Path | str, turns: Path | str, reserve: Path | str) -> Database:
+        """Open the database, making or migrating it where needed.
+
+        The other files are for its `Turns` and its `Reserve`.
 
         Raises StoreVersion for one that a newer tierce has made, and leaves that as it is.
         """
-        database = cls(path, turns)
+        database = cls(path, turns, reserve)
         try:
             database._prepare()
         except BaseException:
@@ -130,6 +134,16 @@ class Database:
                     raise store_error("commit transaction", error) from error
                 raise
 
+    @contextmanager
+    def removal(self) -> Iterator[None]:
+        """A transaction that only removes things: the disk may be full."""
+        with self._reserve.released(), self.transaction():
+            yield
+
+    def keep_reserve(self) -> None:
+        """Set space aside again that `removal` gave back, when there is enough."""
+        self._reserve.keep()
+
     def _connection(self) -> _Connection:
         connection: _Connection | None = getattr(self._local, "connection", None)
         if connection is None:
@@ -142,23 +156,37 @@ class Database:
             if self._closed:
                 raise StoreError("use store: it is closed")
             try:
-                sqlite = sqlite3.connect(
-                    self._path,
-                    timeout=BUSY_TIMEOUT_SECONDS,
-                    isolation_level=None,  # transactions are begun here, not guessed by the module
-                    check_same_thread=False,  # only `close` is called by another thread
-                    cached_statements=256,
-                )
-                sqlite.execute("PRAGMA synchronous=NORMAL")
-                sqlite.execute("PRAGMA foreign_keys=ON")
-                # A process that opens the database reads all of a log that the last one left.
-                sqlite.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
-                connection = _Connection(sqlite, Turns(self._turns))
-            except (sqlite3.Error, OSError) as error:
-                raise store_error(f"open database {self._path}", error) from error
+                sqlite = self._open()
+            except StoreFull:
+                # To be read, too, the database needs its log and the log's index as files.
+                if not self._reserve.release():
+                    raise
+                sqlite = self._open()
+            connection = _Connection(sqlite, Turns(self._turns))
             self._connections = [each for each in self._connections if each[0].is_alive()]
             self._connections.append((threading.current_thread(), connection))
             return connection
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            sqlite = sqlite3.connect(
+                self._path,
+                timeout=BUSY_TIMEOUT_SECONDS,
+                isolation_level=None,  # transactions are begun here, not guessed by the module
+                check_same_thread=False,  # only `close` is called by another thread
+                cached_statements=256,
+            )
+        except sqlite3.Error as error:
+            raise store_error(f"open database {self._path}", error) from error
+        try:
+            sqlite.execute("PRAGMA synchronous=NORMAL")
+            sqlite.execute("PRAGMA foreign_keys=ON")
+            # A process that opens the database reads all of a log that the last one left.
+            sqlite.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
+        except sqlite3.Error as error:
+            sqlite.close()
+            raise store_error(f"open database {self._path}", error) from error
+        return sqlite
 
     def _prepare(self) -> None:
         version = self._version()
@@ -178,6 +206,7 @@ class Database:
                 for statement in statements:
                     self.execute(statement)
             self.execute(f"PRAGMA user_version={VERSION}")
+        self._reserve.keep()
 
     def _initialise(self) -> None:
         """What is part of the file for ever; cannot be done in a transaction."""

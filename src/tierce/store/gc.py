@@ -66,7 +66,7 @@ class Collector:
     def collect(self) -> Freed:
         """Remove all that nothing refers to. May run at any time beside anything."""
         dead = self._leases.dead()
-        with self._database.transaction():
+        with self._database.removal():
             oldest = self._leases.oldest_living() or _NOBODY
             self._delete_actives(self._is_abandoned())
             kept = self._kept_snapshots(oldest)
@@ -74,7 +74,9 @@ class Collector:
             blobs = self._delete_blobs(oldest)
         self.sweep_files()
         self._leases.forget(dead)
-        return Freed(blobs, snapshots, self._trash.empty())
+        freed = Freed(blobs, snapshots, self._trash.empty())
+        self._database.keep_reserve()
+        return freed
 
     def sweep(self, dead: Sequence[int]) -> None:
         """Remove what processes left that died with these leases: cheap, and only that.
@@ -99,7 +101,7 @@ class Collector:
 
     def sweep_files(self) -> None:
         """Throw away every file that has no row."""
-        with self._database.transaction():
+        with self._database.removal():
             for path in self.strays():
                 self._trash.throw(path)
 

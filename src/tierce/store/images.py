@@ -185,7 +185,7 @@ class Images(Catalog):
         uses. That of a running container stays. Content is freed by the next `gc.collect`.
         Raises NotFound, Conflict, InvalidValue.
         """
-        with self._database.transaction():
+        with self._database.removal():
             return ImageRemoval(self._database, self).remove(text, force=force)
 
     def _insert(

@@ -2,6 +2,8 @@
 
 <root>/                       0711; what is in it is 0700: layers hold setuid programs
 ├── tierce.db  -wal  -shm     what is true about everything else here (`database`)
+├── turns                     who may write to the database now (`turns`)
+├── reserve                   space to be used while a full disk is emptied (`reserve`)
 ├── leases                    one byte per living lease, held with file locks (`leases`)
 ├── locks/<name>              locks between processes, there while somebody wants one (`locks`)
 ├── blobs/<alg>/<hex>         content by its digest; `.<lease>-<n>` while it is written
@@ -69,6 +71,7 @@ class Paths:
         self._run = os.fspath(run)
         self.database = f"{self._root}/tierce.db"
         self.turns = f"{self._root}/turns"
+        self.reserve = f"{self._root}/reserve"
 
     if not TYPE_CHECKING:
 

@@ -36,7 +36,7 @@ def prune_images(
     `accept` may spare some; it is called within a transaction and must be quick.
     """
     removed = []
-    with store.database.transaction():
+    with store.database.removal():
         named = store.images.all_names()
         in_use = _images_in_use(store)
         for image in store.images.list():
@@ -61,7 +61,7 @@ def prune_records(
     `with_images`. With `keep_bytes`, records go only until those left take no more, by `size`.
     """
     removed = []
-    with store.database.transaction():
+    with store.database.removal():
         oldest = store.leases.oldest_living() or _NOBODY
         free = {
             number
@@ -86,7 +86,7 @@ def prune_cache_mounts(
 ) -> Sequence[CacheMount]:
     """Remove the contents of RUN --mount=type=cache that no build uses."""
     removed = []
-    with store.database.transaction():
+    with store.database.removal():
         oldest = store.leases.oldest_living() or _NOBODY
         rows = store.database.all("SELECT name FROM cache_mounts WHERE lease >= ?", (oldest,))
         in_use = {name for (name,) in rows}

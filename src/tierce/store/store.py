@@ -77,7 +77,7 @@ class Store:
             paths = Paths(chosen, run or default_run(chosen, os.environ, privileged=privileged))
             if not paths.run_exist():
                 paths.create_run()
-            return cls(paths, Database.open(paths.database, paths.turns))
+            return cls(paths, Database.open(paths.database, paths.turns, paths.reserve))
 
     @lazy
     def catalog(self) -> Catalog:

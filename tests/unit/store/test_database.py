@@ -1,5 +1,6 @@
 import os
 import sqlite3
+import subprocess
 import threading
 from pathlib import Path
 
@@ -8,16 +9,17 @@ import pytest
 from tierce.errors import StoreError, StoreFull, StoreVersion
 from tierce.store import Store
 from tierce.store.database import Database
+from tierce.store.prune import prune_records
 from tierce.store.schema import VERSION
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Database:
-    return Database.open(tmp_path / "tierce.db", tmp_path / "turns")
+    return Database.open(tmp_path / "tierce.db", tmp_path / "turns", tmp_path / "reserve")
 
 
 def test_new_database_has_the_latest_version_and_is_private(tmp_path: Path) -> None:
-    database = Database.open(tmp_path / "tierce.db", tmp_path / "turns")
+    database = Database.open(tmp_path / "tierce.db", tmp_path / "turns", tmp_path / "reserve")
     assert database.one("PRAGMA user_version") == (VERSION,)
     assert database.one("PRAGMA journal_mode") == ("wal",)
     assert (tmp_path / "tierce.db").stat().st_mode & 0o777 == 0o600
@@ -26,13 +28,13 @@ def test_new_database_has_the_latest_version_and_is_private(tmp_path: Path) -> N
 
 def test_database_of_a_newer_tierce_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "tierce.db"
-    Database.open(path, tmp_path / "turns").close()
+    Database.open(path, tmp_path / "turns", tmp_path / "reserve").close()
     with sqlite3.connect(path) as connection:
         connection.execute(f"PRAGMA user_version={VERSION + 1}")
     connection.close()
     before = path.read_bytes()
     with pytest.raises(StoreVersion, match="its version is") as refused:
-        Database.open(path, tmp_path / "turns")
+        Database.open(path, tmp_path / "turns", tmp_path / "reserve")
     assert "newer tierce" in refused.value.hint
     assert path.read_bytes() == before
 
@@ -124,7 +126,7 @@ def test_damaged_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "tierce.db"
     path.write_bytes(b"this is no database" * 1000)
     with pytest.raises(StoreError, match="damaged"):
-        Database.open(path, tmp_path / "turns")
+        Database.open(path, tmp_path / "turns", tmp_path / "reserve")
 
 
 def test_unreadable_root_is_a_store_error_with_a_hint(tmp_path: Path) -> None:
@@ -150,6 +152,30 @@ def test_full_disk_is_store_full_and_leaves_the_store_as_it_was(small_store: Sto
     assert small_store.database.one("PRAGMA integrity_check") == ("ok",)
     assert not [name for name in os.listdir(small_store.paths.blobs / "sha256") if name[0] == "."]
     small_store.records.add(["afterwards"], None, "step")
+
+
+def test_full_disk_can_be_pruned(tmp_path: Path) -> None:
+    """Although deleting rows makes the database's log grow."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", disk], check=True)
+    try:
+        with Store.open(disk / "store", tmp_path / "run") as store:
+            for number in range(200):
+                store.records.add([f"key {number}"], None, "step", bytes(1000))
+            store.blobs.put_bytes(bytes(5_000_000))
+        # The log went with the last process that closed the database.
+        with pytest.raises(OSError), open(disk / "filler", "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        with Store.open(disk / "store", tmp_path / "run") as store:
+            assert len(prune_records(store)) == 200
+            assert store.collect().size > 5_000_000
+            assert store.records.list() == []
+            store.blobs.put_bytes(os.urandom(1 << 20))
+            assert os.path.exists(store.paths.reserve)
+    finally:
+        subprocess.run(["umount", disk], check=True)
 
 
 def test_opening_a_store_on_a_full_disk_is_store_full(small_disk: Path) -> None:
