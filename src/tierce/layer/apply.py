@@ -131,6 +131,7 @@ class _Unpacker:
             digest = self._file(entry, reader, hash_files)
         elif kind == "dir":
             self._directory(entry)
+            return b""
         elif kind == "whiteout":
             self._whiteouts.hide(entry.path)
             return b""
@@ -224,8 +225,7 @@ class _Unpacker:
             self._whiteouts.replaced(parent)
         parent.mode = entry.mode
         parent.mtime_ns = entry.mtime_ns
-        if parent.path:
-            self._whiteouts.made(parent.path)
+        self._whiteouts.made_directory(parent)
 
     def _implied(self, path: str) -> Entry:
         """What a directory without an entry is like: as beneath, or plain."""

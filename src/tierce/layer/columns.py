@@ -10,13 +10,18 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
-from typing import TypeVar
 from zlib import crc32
 
 from tierce.errors import CorruptLayer
 from tierce.layer.entry import Entry, decode_path, encode_path
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import TypeVar
+
+    _T = TypeVar("_T")
 
 _MAGIC = b"tierce index 1\n\0"
 _PREAMBLE = struct.Struct("<16sIQ")  # magic, crc32 of the rest, number of rows
@@ -31,7 +36,6 @@ _KINDS = (
     "dir", "file", "symlink", "hardlink", "whiteout", "opaque", "char", "block", "fifo",
 )  # fmt: skip
 
-_T = TypeVar("_T")
 _Shape = tuple[str, int, int, int, bool]
 """kind, mode, uid, gid, whether a digest is known: few distinct ones occur in a layer."""
 

@@ -1,7 +1,10 @@
 """What one member of a layer is, where its bytes are, and the order members come in."""
 
+from __future__ import annotations
+
 import sys
-from typing import NamedTuple
+
+from tierce.values import NamedTuple
 
 # Names in a tar are bytes. They become str with the file system's own codec, so that the bytes
 # of a name survive the way tar → str → disk and back, whatever the locale is.

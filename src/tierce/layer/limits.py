@@ -1,5 +1,7 @@
 """What a layer may ask of its reader."""
 
+from __future__ import annotations
+
 from tierce.values import Value
 
 

@@ -4,12 +4,14 @@ sha256 and file system calls release the GIL, so on two cores the bytes of a lay
 one thread while others hash and write the megabyte before.
 """
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Protocol
 
 from tierce.oci.digest import Digest, new_hash
+from tierce.values import Protocol
 
 BUFFER = 1 << 20
 _DEPTH = 8
@@ -81,7 +83,7 @@ class HashingPipeline:
             raise self._error
         return Digest.from_hash(self._hash)
 
-    def __enter__(self) -> "HashingPipeline":
+    def __enter__(self) -> HashingPipeline:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -160,7 +162,7 @@ class HashingReader:
         self._join()
         return Digest.from_hash(self._hash)
 
-    def __enter__(self) -> "HashingReader":
+    def __enter__(self) -> HashingReader:
         return self
 
     def __exit__(self, *_: object) -> None:

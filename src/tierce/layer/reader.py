@@ -4,9 +4,9 @@ Not `tarfile`: that one is lenient where a layer must be refused, knows no limit
 150 µs a file.
 """
 
+from __future__ import annotations
+
 import io
-from collections.abc import Iterator
-from typing import Any, BinaryIO, cast
 
 from tierce.errors import CorruptLayer, UnsafeLayer
 from tierce.layer import pax
@@ -20,7 +20,13 @@ from tierce.layer.decoder import (
 from tierce.layer.entry import Entry, decode_path
 from tierce.layer.header import BLOCK
 from tierce.layer.limits import DEFAULT_LIMITS, Limits
-from tierce.layer.pipeline import Stream
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, BinaryIO
+
+    from tierce.layer.pipeline import Stream
 
 _CHUNK = 1 << 20
 _ZERO_BLOCK = bytes(BLOCK)
@@ -38,8 +44,10 @@ def read_layer(
     """
     reader = TarReader(stream, limits)
     while (entry := reader.next()) is not None:
-        content = io.BufferedReader(_Content(reader, entry.size)) if entry.kind == "file" else None
-        yield entry, cast("BinaryIO | None", content)
+        content: BinaryIO | None = None
+        if entry.kind == "file":
+            content = io.BufferedReader(_Content(reader, entry.size))
+        yield entry, content
     reader.drain()
 
 

@@ -1,15 +1,17 @@
 """One layer of a merged view: known by its index, or unpacked in a directory."""
 
+from __future__ import annotations
+
 import os
 import stat
 from collections.abc import Callable, Hashable, Iterator
 from functools import cached_property
-from typing import NamedTuple, Protocol
 
 from tierce.errors import LayerError
 from tierce.layer.entry import Content, Entry
 from tierce.layer.host import host_entry, is_overlay_opaque, is_overlay_whiteout
 from tierce.layer.index import LayerIndex
+from tierce.values import NamedTuple, Protocol
 
 
 class Found(NamedTuple):
@@ -32,19 +34,15 @@ class LayerSource(Protocol):
 
     def find(self, path: str) -> Found | None:
         """What this layer says about `path`; None if it says nothing."""
-        ...
 
     def names(self, path: str) -> list[str]:
         """The names in the directory `path`, also of whiteouts."""
-        ...
 
     def walk(self, path: str) -> Iterator[tuple[Entry, Hashable]]:
         """Everything below the directory `path`, sorted, with its inode; no whiteouts."""
-        ...
 
     def content(self, entry: Entry) -> Content:
         """Where the bytes of a "file" that `find` gave are."""
-        ...
 
 
 class IndexLayer:

@@ -1,13 +1,15 @@
 """The file tree that layers make together, answered without unpacking them."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Hashable, Iterator, Sequence
 from hashlib import sha256
-from typing import NamedTuple, Protocol
 
 from tierce.errors import LayerError
 from tierce.layer.entry import Content, Entry
 from tierce.layer.sources import LayerSource
+from tierce.values import NamedTuple, Protocol
 
 _LINKS_MAX = 40  # as path_resolution(7)
 _CHUNK = 1 << 20
@@ -25,30 +27,24 @@ class Tree(Protocol):
 
     def lookup(self, path: str) -> Entry | None:
         """What is at `path`, as lstat: symlinks among its parents are followed, itself is not."""
-        ...
 
     def resolve(self, path: str) -> str:
         """`path` with all symlinks followed, as realpath(3); missing parts are kept as given."""
-        ...
 
     def children(self, path: str) -> list[Entry]:
         """What is in the directory `path` (or a symlink to it), sorted; nothing if it is none."""
-        ...
 
     def walk(self, path: str = "") -> Iterator[Entry]:
         """Everything below the directory `path` (or a symlink to it), sorted by `sort_key`.
 
         A further name of a file that came before is a "hardlink", with that name as its `link`.
         """
-        ...
 
     def content(self, entry: Entry) -> Content:
         """Where the bytes of a "file" of this tree are on the host."""
-        ...
 
     def file_digest(self, entry: Entry) -> bytes:
         """Raw sha256 of a "file" of this tree; reads the file if nobody has before."""
-        ...
 
 
 def read_file(tree: Tree, path: str, limit: int = 1 << 20) -> bytes | None:
@@ -128,7 +124,7 @@ class MergedView(Tree):
         leaf = self._source(entry)
         return leaf.entry.digest or hash_content(leaf.layer.content(leaf.entry))
 
-    def _find(self, path: str, *, follow: bool) -> tuple[str, "_Directory | _Leaf | None"]:
+    def _find(self, path: str, *, follow: bool) -> tuple[str, _Directory | _Leaf | None]:
         """Walk down `path`: where it leads, and what is there."""
         root = self._root()
         # What the path walked so far consists of, from the root: (name, node).
@@ -169,7 +165,7 @@ class MergedView(Tree):
         self._directories[""] = root
         return root
 
-    def _child(self, parent: "_Directory | _Leaf | None", name: str) -> "_Directory | _Leaf | None":
+    def _child(self, parent: _Directory | _Leaf | None, name: str) -> _Directory | _Leaf | None:
         if not isinstance(parent, _Directory):
             return None
         path = f"{parent.entry.path}/{name}" if parent.entry.path else name
@@ -181,7 +177,7 @@ class MergedView(Tree):
             self._directories[path] = node
         return node
 
-    def _merge(self, path: str, layers: list[LayerSource]) -> "_Directory | _Leaf | None":
+    def _merge(self, path: str, layers: list[LayerSource]) -> _Directory | _Leaf | None:
         """What layers (top first) make of a path in a directory they all have."""
         having: list[LayerSource] = []
         entry = None
@@ -203,7 +199,7 @@ class MergedView(Tree):
                 break
         return _Directory(entry or Entry(path, "dir", 0o755), having) if having else None
 
-    def _children(self, parent: _Directory) -> "Iterator[_Directory | _Leaf]":
+    def _children(self, parent: _Directory) -> Iterator[_Directory | _Leaf]:
         names = {name for layer in parent.layers for name in layer.names(parent.entry.path)}
         for name in sorted(names):
             node = self._child(parent, name)
@@ -224,7 +220,7 @@ class MergedView(Tree):
             else:
                 yield _hard_linked(node.entry, node.layer, node.inode, first_names)
 
-    def _source(self, entry: Entry) -> "_Leaf":
+    def _source(self, entry: Entry) -> _Leaf:
         parent, _, name = entry.path.rpartition("/")
         directory = self._directories.get(parent) or self._find(parent, follow=False)[1]
         node = self._child(directory, name)

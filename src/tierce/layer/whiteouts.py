@@ -5,10 +5,10 @@ A layer hides only what the layers beneath have, wherever in its tar the whiteou
 
 import os
 import stat
-from typing import Protocol
 
 from tierce.layer.host import is_overlay_whiteout
 from tierce.layer.parents import Identity, Parent, Parents, identity_of
+from tierce.values import Protocol
 
 
 class Whiteouts(Protocol):
@@ -16,23 +16,21 @@ class Whiteouts(Protocol):
 
     def hide(self, path: str) -> None:
         """Hide `path` of the layers beneath."""
-        ...
 
     def hide_inside(self, path: str) -> None:
         """Hide what the layers beneath have inside the directory `path`."""
-        ...
 
     def made(self, path: str) -> None:
         """Hear that this layer has `path`."""
-        ...
+
+    def made_directory(self, directory: Parent) -> None:
+        """Hear that a directory was made, or made like an entry of this layer."""
 
     def replaced(self, parent: Parent) -> None:
         """Hear that a directory is where something was that hid what is beneath."""
-        ...
 
     def gives_way(self, path: str, status: os.stat_result) -> bool:
         """Whether what is at `path` is not of this layer, and its entries may replace it."""
-        ...
 
 
 class OverlayMarks(Whiteouts):
@@ -58,6 +56,9 @@ class OverlayMarks(Whiteouts):
     def made(self, path: str) -> None:
         pass
 
+    def made_directory(self, directory: Parent) -> None:
+        pass
+
     def replaced(self, parent: Parent) -> None:
         mark_opaque(parent.descriptor)
 
@@ -80,7 +81,7 @@ class Removal(Whiteouts):
 
     def hide(self, path: str) -> None:
         parent = self._parents.get(path.rpartition("/")[0])
-        self._touch(parent)
+        self._touch(parent, ".")
         try:
             if self._hide(parent, path):
                 self.hide_inside(path)
@@ -100,13 +101,21 @@ class Removal(Whiteouts):
         above, _, name = path.rpartition("/")
         parent = self._parents.get(above)
         self._own.add((parent.identity, name))
-        self._touch(parent)
+        self._touch(parent, ".")
 
-    def _touch(self, parent: Parent) -> None:
-        identity, upwards = parent.identity, ".."
-        while identity not in self._touched:
+    def made_directory(self, directory: Parent) -> None:
+        if directory.path:
+            above = identity_of(os.stat("..", dir_fd=directory.descriptor))
+            self._own.add((above, directory.path.rpartition("/")[2]))
+            self._touch(directory, "..")
+
+    def _touch(self, directory: Parent, upwards: str) -> None:
+        """Something of this layer is in a directory, so it is in those above too."""
+        while True:
+            identity = identity_of(os.stat(upwards, dir_fd=directory.descriptor))
+            if identity in self._touched:
+                return
             self._touched.add(identity)
-            identity = identity_of(os.stat(upwards, dir_fd=parent.descriptor))
             upwards += "/.."
 
     def replaced(self, parent: Parent) -> None:

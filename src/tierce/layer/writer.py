@@ -4,10 +4,10 @@ Nothing but the entries goes in: no user names, no clock, no directory order. Th
 as they are made, so the diff id costs no second pass, and a layer needs no unpacked copy to exist.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable, Iterable
 from hashlib import sha256
-from typing import Any
 
 from tierce.errors import CorruptLayer, LayerError
 from tierce.layer.entry import (
@@ -25,6 +25,11 @@ from tierce.layer.header import BLOCK, TYPES, HeaderEncoder, is_plain
 from tierce.layer.pipeline import BUFFER, HashingPipeline
 from tierce.oci.digest import Digest
 from tierce.values import Value
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
 
 _NANOSECONDS = 1_000_000_000
 _SMALL = BUFFER // 4  # fits into a buffer with its header and padding
