@@ -1,12 +1,16 @@
 """Value, the base of every record."""
 
+from __future__ import annotations
+
 import copy
 import pickle
+import re
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
-from tierce.values import Value
+from tierce.values import NamedTuple, Value
 
 
 class Point(Value):
@@ -110,3 +114,32 @@ def test_repr_can_be_read_back() -> None:
 def test_value_survives_pickle_and_copy(value: Point) -> None:
     assert pickle.loads(pickle.dumps(value)) == value
     assert copy.deepcopy(value) == value
+
+
+class Row(NamedTuple):
+    """A row."""
+
+    name: str
+    size: int = 3
+
+    def twice(self) -> int:
+        return 2 * self.size
+
+
+def test_named_tuple_is_what_typing_makes() -> None:
+    row = Row("a")
+    assert row == ("a", 3)
+    assert row.twice() == 6
+    assert row._replace(size=4) == Row("a", 4)
+    assert repr(row) == "Row(name='a', size=3)"
+    assert (Row.__module__, Row.__qualname__, Row.__doc__) == (__name__, "Row", "A row.")
+    assert pickle.loads(pickle.dumps(row)) == row
+
+
+def test_modules_with_values_keep_annotations_as_text() -> None:
+    """From Python 3.14 on, a class body has no annotations without that import (PEP 649)."""
+    source = Path(__file__).parents[2] / "src/tierce"
+    kinds = re.compile(r"^class \w+\((Value|NamedTuple)\):", re.MULTILINE)
+    for path in source.rglob("*.py"):
+        text = path.read_text()
+        assert not kinds.search(text) or "from __future__ import annotations" in text, path

@@ -1,11 +1,16 @@
 """The canonical digest of an operation: equal operations, and only these, have equal digests."""
 
+from __future__ import annotations
+
 import hashlib
 import json
-from typing import Any
 
 from tierce.graph.ops import Exec, ImageSource, Op
 from tierce.values import Value
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from typing import Any
 
 _FORM = "tierce-op-1"
 """Changes whenever the canonical form does, so that old cache records are not mistaken."""

@@ -5,6 +5,8 @@ file system it works on; further inputs are where files come from. Paths inside 
 absolute, normalised, with `/` as separator.
 """
 
+from __future__ import annotations
+
 from tierce.oci.digest import Digest
 from tierce.oci.platform import Platform
 from tierce.values import Value

@@ -1,5 +1,7 @@
 """A vertex: one operation, applied to the results of other vertices."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Iterator, Sequence
 
@@ -29,7 +31,7 @@ class Vertex:
     def __init__(
         self,
         op: Op,
-        inputs: Sequence["Vertex"] = (),
+        inputs: Sequence[Vertex] = (),
         *,
         name: str = "",
         source: SourceRange | None = None,

@@ -5,6 +5,8 @@ root by the kernel (see `linux.rootfs`), and the last component of a path is nev
 is no path that a symlink could be swapped into.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat

@@ -5,6 +5,8 @@ as "[internal] load build definition"). Its events come in order: started, then 
 logs, then finished. Events of different vertices interleave.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 from tierce.values import Value

@@ -1,5 +1,7 @@
 """What a vertex results in: a file system in the store, or a directory of the caller."""
 
+from __future__ import annotations
+
 from tierce.values import Value
 from tierce.worker.context import LocalTree
 

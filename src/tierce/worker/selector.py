@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
+from tierce import worker
 from tierce.errors import BuildError, LayerError
-from tierce.worker import files
 from tierce.worker.content import Selection, name_of, select, stamp_of
 from tierce.worker.context import LocalTree
 from tierce.worker.sources import find_sources
@@ -49,7 +49,7 @@ class Selector:
         name = (source.snapshot, patterns)
         if name not in self._stored:
             try:
-                tree = files.tree_of(self._store, source)
+                tree = worker.files.tree_of(self._store, source)
                 self._stored[name] = select(tree, list(find_sources(tree, patterns)))
             except LayerError as error:
                 raise BuildError(error.message, hint=error.hint) from error
