@@ -15,8 +15,8 @@ _SECOND = 1_000_000_000
 def same_layer(packed: Iterable[Entry] | None, unpacked: Iterable[Entry]) -> bool:
     """Whether both have the same entries with the same content, digests of files included.
 
-    Directories that a tar has by their contents only are not compared, nor is which name of a
-    file counts as the first. None (no tar) is never the same.
+    Directories that a tar has by their contents only are not compared, nor is the root, which
+    some tars mention, nor which name of a file counts as the first. None (no tar) is never the same.
     """
     if packed is None:
         return False
@@ -27,7 +27,7 @@ def same_layer(packed: Iterable[Entry] | None, unpacked: Iterable[Entry]) -> boo
 
 def _facts(entries: Iterable[Entry]) -> dict[str, tuple[Any, ...]]:
     """What there is at each path; files with several names have all of them among their facts."""
-    listed = list(entries)
+    listed = [entry for entry in entries if entry.path]
     files = {entry.path: entry for entry in listed if entry.kind != "opaque"}
     names: dict[str, list[str]] = {}
     for entry in listed:

@@ -128,6 +128,9 @@ def test_foreign_tar_is_compared_by_its_files(store: Store) -> None:
 
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        info = tarfile.TarInfo("./")  # as from `tar -c .`
+        info.type, info.mode, info.mtime = tarfile.DIRTYPE, 0o755, 1_600_000_000
+        tar.addfile(info)
         for name in ("z/deep/file", "a"):
             info = tarfile.TarInfo(name)
             info.size, info.uname, info.mtime = 3, "somebody", 1_600_000_000
