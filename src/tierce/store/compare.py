@@ -16,7 +16,8 @@ def same_layer(packed: Iterable[Entry] | None, unpacked: Iterable[Entry]) -> boo
     """Whether both have the same entries with the same content, digests of files included.
 
     Directories that a tar has by their contents only are not compared, nor is the root, which
-    some tars mention, nor which name of a file counts as the first. None (no tar) is never the same.
+    some tars mention, nor which name of a file counts as the first. None (no tar) is never the
+    same.
     """
     if packed is None:
         return False
