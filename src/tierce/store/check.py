@@ -16,6 +16,7 @@ from tierce.layer.index import LayerIndex
 from tierce.oci.digest import Digest
 from tierce.oci.manifest import parse
 from tierce.store.compare import same_layer
+from tierce.store.failures import reported
 from tierce.store.parallel import in_parallel
 from tierce.values import Value
 
@@ -86,6 +87,10 @@ class _Check:
             self._check_containers()
             self._check_cache_mounts()
             self._check_files()
+            if self._repair:
+                # What was just seen to be right need not be verified again after a power cut.
+                with reported("write the store to disk"):
+                    self._store.durability.settle()
         return Report(
             self._counts["blob"],
             self._counts["snapshot"],

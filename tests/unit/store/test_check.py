@@ -236,6 +236,16 @@ def test_check_beside_a_build_takes_nothing_away(store: Store) -> None:
         assert builder.snapshots.exists(snapshot.id)
 
 
+def test_what_was_checked_is_on_disk(store: Store) -> None:
+    made = run_step(store, None, "ran")
+    store.records.add(["key"], made.id, "step")
+    boots = "SELECT count(*) FROM snapshots WHERE boot IS NOT NULL"
+    check(store, repair=False)
+    assert store.database.one(boots) == (1,)
+    check(store)
+    assert store.database.one(boots) == (0,)
+
+
 def test_full_trash_is_no_finding(store: Store) -> None:
     (store.paths.trash / "thrown").write_text("")
     assert check(store).findings == ()
