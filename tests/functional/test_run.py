@@ -10,6 +10,7 @@ import select
 import signal
 import struct
 import subprocess
+import sys
 import termios
 from collections.abc import Iterator
 from pathlib import Path
@@ -455,3 +456,19 @@ def test_state_is_json_that_others_can_read(shared: Tierce) -> None:
     [row] = rows(shared)
     assert json.loads(row.state)["args"] == ["true"]
     remove_rows(shared)
+
+
+def test_run_loads_nothing_that_works_on_layers(shared: Tierce) -> None:
+    """What takes a start milliseconds and is not needed once the image is unpacked."""
+    shared.run(*RUN, BASE, "true")
+    found = subprocess.run(
+        [sys.executable, "-X", "importtime", PROGRAM, "--root", shared.root, *RUN, BASE, "true"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in found.stderr.splitlines()}
+    assert "tierce.runtime.crun" in loaded
+    slow = {"typing", "shutil", "subprocess", "random", "tempfile", "socket", "csv"}
+    slow |= {"tierce.layer.reader", "tierce.layer.apply", "tierce.builder"}
+    assert loaded & slow == set()
