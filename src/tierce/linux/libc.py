@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -16,10 +15,7 @@ SYS_MOVE_MOUNT = 429
 SYS_FSOPEN = 430
 SYS_FSCONFIG = 431
 SYS_FSMOUNT = 432
-SYS_MOUNT_SETATTR = 442
 """System calls since Linux 5.0 have one number on every architecture but alpha."""
-
-_SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41, "riscv64": 41, "ppc64le": 203, "s390x": 217}
 
 
 def call(function: str, *arguments: Argument, path: str | None = None) -> int:
@@ -43,14 +39,6 @@ def call(function: str, *arguments: Argument, path: str | None = None) -> int:
 def syscall(number: int, *arguments: Argument, path: str | None = None) -> int:
     """Like `call`, for a system call that the C library may be too old to know."""
     return call("syscall", number, *arguments, path=path)
-
-
-def pivot_root_number() -> int:
-    """The number of pivot_root, which has no wrapper; OSError(ENOSYS) on other machines."""
-    number = _SYS_PIVOT_ROOT.get(os.uname().machine)
-    if number is None:
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), "pivot_root")
-    return number
 
 
 def _converted(argument: Argument) -> Any:

@@ -22,7 +22,6 @@ MS_DIRSYNC = 0x80
 MS_NOATIME = 0x400
 MS_NODIRATIME = 0x800
 MS_BIND = 0x1000
-MS_MOVE = 0x2000
 MS_REC = 0x4000
 MS_UNBINDABLE = 0x20000
 MS_PRIVATE = 0x40000
@@ -31,7 +30,6 @@ MS_SHARED = 0x100000
 MS_RELATIME = 0x200000
 MS_STRICTATIME = 0x1000000
 
-MNT_FORCE = 0x1
 MNT_DETACH = 0x2
 UMOUNT_NOFOLLOW = 0x8
 
@@ -41,16 +39,11 @@ AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
 MOVE_MOUNT_F_EMPTY_PATH = 0x4
-MOVE_MOUNT_T_EMPTY_PATH = 0x40
 FSOPEN_CLOEXEC = 0x1
 FSMOUNT_CLOEXEC = 0x1
 _FSCONFIG_SET_FLAG = 0
 _FSCONFIG_SET_STRING = 1
 _FSCONFIG_CMD_CREATE = 6
-MOUNT_ATTR_RDONLY = 0x1
-MOUNT_ATTR_NOSUID = 0x2
-MOUNT_ATTR_NODEV = 0x4
-MOUNT_ATTR_NOEXEC = 0x8
 
 _PAGE_SIZE = 4096
 """mount(2) copies at most one page of options, and cuts off what is longer without a word."""
@@ -158,16 +151,6 @@ def move_mount(
     )
 
 
-def mount_setattr(
-    directory: int, path: str, flags: int, *, set: int = 0, clear: int = 0, propagation: int = 0
-) -> None:
-    """Changes attributes of a mount (with AT_RECURSIVE: of a tree of them); Linux 5.12."""
-    attributes = b"".join(value.to_bytes(8, "little") for value in (set, clear, propagation, 0))
-    libc.syscall(
-        libc.SYS_MOUNT_SETATTR, directory, path, flags, attributes, len(attributes), path=path
-    )
-
-
 def mount_spec(spec: MountSpec, target: str = "") -> None:
     """Makes the mount; `target` overrides the one in the value.
 
@@ -262,17 +245,6 @@ def mount_table(path: str = "/proc/self/mountinfo") -> list[MountInfo]:
     """The mounts that this thread's namespace has, in the kernel's order: parents first."""
     with open(path, encoding="utf-8", errors="surrogateescape") as file:
         return [_mount_info(line) for line in file]
-
-
-def umount_below(
-    directory: str, *, detach: bool = True, table: str = "/proc/self/mountinfo"
-) -> int:
-    """Unmounts everything at or below a directory, the latest first; returns how many."""
-    prefix = directory.rstrip("/") + "/"
-    targets = [info.target for info in mount_table(table) if (info.target + "/").startswith(prefix)]
-    for target in reversed(targets):
-        umount2(target, UMOUNT_NOFOLLOW | (MNT_DETACH if detach else 0))
-    return len(targets)
 
 
 def _mount_info(line: str) -> MountInfo:

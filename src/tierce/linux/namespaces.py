@@ -1,4 +1,4 @@
-"""Namespaces: unshare(2), setns(2), pivot_root(2)."""
+"""Namespaces: unshare(2)."""
 
 from tierce.linux import libc, mounts
 
@@ -19,15 +19,6 @@ def unshare(flags: int) -> None:
     needs a process with a single thread.
     """
     libc.call("unshare", flags)
-
-
-def setns(descriptor: int, kind: int = 0) -> None:
-    """Joins the namespace (or, for a pidfd, the namespaces in `kind`) behind a descriptor."""
-    libc.call("setns", descriptor, kind)
-
-
-def pivot_root(new_root: str, put_old: str) -> None:
-    libc.syscall(libc.pivot_root_number(), new_root, put_old, path=new_root)
 
 
 def make_private(target: str = "/") -> None:

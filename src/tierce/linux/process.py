@@ -1,12 +1,6 @@
-"""Processes: their identity, their ends, their capabilities."""
+"""Processes: their children and their capabilities; which boot of the machine this is."""
 
 import os
-
-from tierce.linux import libc
-
-PR_SET_PDEATHSIG = 1
-PR_CAPBSET_READ = 23
-PR_SET_CHILD_SUBREAPER = 36
 
 CAPABILITIES = (
     *("CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID"),
@@ -19,35 +13,10 @@ CAPABILITIES = (
 """Names by number, as in capabilities(7), without "CAP_"."""
 
 
-def prctl(option: int, argument: int = 0) -> int:
-    return libc.call("prctl", option, argument, 0, 0, 0)
-
-
 def boot_id() -> str:
     """A text that is another one after each boot of the machine."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
         return file.read().strip()
-
-
-def start_time(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; None when it is no more.
-
-    Numbers of processes are used again, but not within one tick: with the boot id, this names a
-    process for ever. A zombie has ended: None.
-    """
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            stat = file.read()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The second field is the command in parentheses, and may itself hold blanks and parentheses.
-    fields = stat[stat.rindex(b")") + 2 :].split()
-    return None if fields[0] in (b"Z", b"X") else int(fields[19])
-
-
-def is_alive(pid: int, started: int) -> bool:
-    """Whether this very process still runs; `started` is what `start_time` said of it."""
-    return start_time(pid) == started
 
 
 def children(pid: int) -> list[int]:

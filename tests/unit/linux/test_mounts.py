@@ -133,23 +133,6 @@ def test_options_split_into_flags_propagation_and_data() -> None:
     assert data == ["size=1m"]
 
 
-def test_umount_below_takes_nested_mounts_and_no_neighbours(tmp_path: Path) -> None:
-    outer, neighbour = tmp_path / "outer", tmp_path / "outer-neighbour"
-    outer.mkdir()
-    neighbour.mkdir()
-    table = "/proc/thread-self/mountinfo"
-
-    def work() -> None:
-        mounts.mount("tmpfs", str(neighbour), "tmpfs")
-        mounts.mount("tmpfs", str(outer), "tmpfs")
-        (outer / "inner").mkdir()
-        mounts.mount("tmpfs", str(outer / "inner"), "tmpfs")
-        assert mounts.umount_below(str(outer), table=table) == 2
-        assert mounts.mount_table(table)[-1].target == str(neighbour)
-
-    in_private_namespace(work)
-
-
 def test_detached_tree_can_be_moved_into_place(tmp_path: Path) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     source.mkdir()
@@ -159,11 +142,8 @@ def test_detached_tree_can_be_moved_into_place(tmp_path: Path) -> None:
     def work() -> None:
         flags = mounts.OPEN_TREE_CLONE | mounts.OPEN_TREE_CLOEXEC
         tree = mounts.open_tree(mounts.AT_FDCWD, str(source), flags)
-        mounts.mount_setattr(tree, "", mounts.AT_EMPTY_PATH, set=mounts.MOUNT_ATTR_RDONLY)
         mounts.move_mount(tree, "", mounts.AT_FDCWD, str(target), mounts.MOVE_MOUNT_F_EMPTY_PATH)
         os.close(tree)
         assert os.listdir(target) == ["file"]
-        with pytest.raises(OSError, match="Read-only"):
-            (target / "new").touch()
 
     in_private_namespace(work)
