@@ -45,8 +45,10 @@ def run(store: Store, request: RunRequest, streams: Streams | None = None) -> in
     runtime = choose_runtime(store.paths)
     isolation = _isolation(request)
     rules = isolation.device_rules if runtime.shares_cgroup else ()
-    with store.leases.ensure("container run"), Launcher(bundles, rules) as launcher:
-        made = _Made(store, request, launcher.name)
+    with Launcher(bundles, rules) as launcher:
+        # The container's row then protects what it uses, so that a long run holds up no collection.
+        with store.leases.ensure("container run"):
+            made = _Made(store, request, launcher.name)
         try:
             with (
                 Engine(runtime, launcher) as engine,
