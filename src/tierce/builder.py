@@ -214,7 +214,7 @@ class _Build:
             step.done("transferring context:", size)
         status = os.stat(root)
         name = f"{status.st_dev:x}-{status.st_ino:x}"
-        cache = str(self._store.paths.context_cache(name))
+        cache = self._store.paths.context_cache(name)
         tree = LocalTree(root, ignore, DigestCache(cache + ".digests"))
         return LocalContext(tree, RememberedSelections(cache + ".selections"))
 

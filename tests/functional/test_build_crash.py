@@ -53,7 +53,7 @@ def _kill_often(program: Tierce, context: Path, chance: random.Random, times: in
         durations.append(time.monotonic() - before)
     duration = sorted(durations)[1]
     with Store.open(program.root) as store:
-        bundles = store.paths.bundles
+        bundles = Path(store.paths.bundles)
     for number in range(times):
         changing.write_text(f"kill {number}")
         # One instant in each of as many parts of the build, so that they reach all of it.

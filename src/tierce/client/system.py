@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from tierce.client.filters import moment, parse_filters
 from tierce.client.images import PRUNE_FILTERS, Images
 from tierce.runtime.launcher import sweep
@@ -89,5 +87,5 @@ class System:
         of their containers.
         """
         if repair:
-            sweep(os.fspath(self._store.paths.bundles))
+            sweep(self._store.paths.bundles)
         return check(self._store, repair=repair)

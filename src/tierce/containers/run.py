@@ -39,7 +39,7 @@ def run(store: Store, request: RunRequest, streams: Streams | None = None) -> in
     """
     streams = streams or Streams()
     _check(request, streams)
-    bundles = str(store.paths.bundles)
+    bundles = store.paths.bundles
     launchers.sweep(bundles)
     sweep(store)
     runtime = choose_runtime(store.paths)

@@ -23,7 +23,7 @@ def sweep(store: Store) -> None:
         if not row.running:
             continue
         state = ContainerState.decode(row.state)
-        if is_alive(str(store.paths.bundles), state.launcher):
+        if is_alive(store.paths.bundles, state.launcher):
             continue
         if state.remove:
             remove(store, row)

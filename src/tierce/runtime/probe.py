@@ -41,7 +41,7 @@ def choose_runtime(paths: Paths) -> Runtime:
     known = _fingerprint(found)
     runtime = _remembered(str(paths.runtime), known)
     if runtime is None:
-        runtime = _first_that_works(found, str(paths.bundles))
+        runtime = _first_that_works(found, paths.bundles)
         _remember(str(paths.runtime), known, runtime)
     return runtime
 

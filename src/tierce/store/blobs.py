@@ -63,7 +63,7 @@ class Blobs:
             return None
         size, media_type, diff_id, created, boot = row
         try:
-            whole = os.stat(self._paths.blob(digest)).st_size == size
+            whole = os.stat(self._paths.blob_file(digest)).st_size == size
         except FileNotFoundError:
             whole = False
         except OSError as error:
@@ -91,9 +91,9 @@ class Blobs:
 
     def open(self, digest: Digest) -> BinaryIO:
         """The blob's content; the caller closes it. Raises NotFound."""
-        path = self.path(digest)
+        self.get(digest)
         try:
-            return open(path, "rb")
+            return open(self._paths.blob_file(digest), "rb")
         except FileNotFoundError:
             raise NotFound("blob", str(digest)) from None
         except OSError as error:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tierce.store.database import Database
+    from tierce.store.paths import Paths
 
 SYNC_LIMIT = 1 << 20
 """Blobs of fewer bytes are fsynced when they are written."""
@@ -28,17 +29,17 @@ SYNC_LIMIT = 1 << 20
 class Durability:
     """Knows this boot, and which rows are of another one."""
 
-    def __init__(self, database: Database, root: Path) -> None:
+    def __init__(self, database: Database, paths: Paths) -> None:
         self._database = database
-        self._root = root
+        self._paths = paths
         self._boot = ""
 
     @property
     def boot(self) -> str:
         """The kernel's id of this boot."""
         if not self._boot:
-            with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-                self._boot = file.read().strip()
+            with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+                self._boot = file.read().decode().strip()
         return self._boot
 
     def doubtful(self, boot: str | None) -> bool:
@@ -54,7 +55,7 @@ class Durability:
         snapshots = self._written("snapshots", "id")
         if not blobs and not snapshots:
             return 0
-        _syncfs(self._root)
+        _syncfs(self._paths.root)
         with self._database.transaction():
             self._database.execute_many("UPDATE blobs SET boot = NULL WHERE digest = ?", blobs)
             self._database.execute_many("UPDATE snapshots SET boot = NULL WHERE id = ?", snapshots)

@@ -27,7 +27,6 @@ from tierce.values import Value
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from tierce.store.database import Database
 
@@ -51,7 +50,7 @@ class Leases:
     """The leases of a store, those of this process and of others."""
 
     def __init__(
-        self, database: Database, path: Path, sweep: Callable[[Sequence[int]], object]
+        self, database: Database, path: str, sweep: Callable[[Sequence[int]], object]
     ) -> None:
         """`sweep` is called with dead leases, when there are any, by whoever takes a new one."""
         self._database = database

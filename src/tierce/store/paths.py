@@ -45,13 +45,13 @@ SYSTEM_RUN = "/run/tierce"
 class Paths:
     """The paths of one store. Nothing is created here; see `create`.
 
-    What every command opens is text. Everything else is a `Path`, and none is made before the
-    first one is asked for: `pathlib` takes 6 ms to import, with all of `re` and `urllib.parse`.
+    What lists and builds open in any case is text. Everything else is a `Path`, and none is made
+    before the first one is asked for: `pathlib` takes 6 ms to import, with all of `re` and
+    `urllib.parse`.
     """
 
     root: Path
     run: Path
-    leases: Path
     locks: Path
     blobs: Path
     indexes: Path
@@ -63,7 +63,6 @@ class Paths:
     reports: Path
     trash: Path
     mounts: Path
-    bundles: Path
     runtime: Path
 
     def __init__(self, root: Path | str, run: Path | str) -> None:
@@ -72,6 +71,8 @@ class Paths:
         self.database = f"{self._root}/tierce.db"
         self.turns = f"{self._root}/turns"
         self.reserve = f"{self._root}/reserve"
+        self.leases = f"{self._root}/leases"
+        self.bundles = f"{self._run}/bundles"
 
     if not TYPE_CHECKING:
 
@@ -88,10 +89,8 @@ class Paths:
         run = Path(self._run)
         self.run = run
         self.mounts = run / "mounts"
-        self.bundles = run / "bundles"
         self.runtime = run / "runtime.json"
         root = Path(self._root)
-        self.leases = root / "leases"
         self.locks = root / "locks"
         self.blobs = root / "blobs"
         self.indexes = root / "indexes"
@@ -110,7 +109,7 @@ class Paths:
 
     def run_exist(self) -> bool:
         """Whether the directories are there that a reboot takes away."""
-        return os.path.exists(f"{self._run}/bundles")
+        return os.path.exists(self.bundles)
 
     def create(self) -> None:
         """Make the store's directories. Idempotent. Raises OSError."""
@@ -147,6 +146,10 @@ class Paths:
         """The file with this content."""
         return self.blobs / digest.algorithm / digest.hex
 
+    def blob_file(self, digest: Digest) -> str:
+        """The same as text."""
+        return f"{self._root}/blobs/{digest.algorithm}/{digest.hex}"
+
     def index(self, diff_id: Digest) -> Path:
         """The index of the layer with this diff id."""
         return self.indexes / diff_id.algorithm / diff_id.hex
@@ -163,9 +166,9 @@ class Paths:
         """The directory of a cache mount."""
         return self.cache_mounts / str(number)
 
-    def context_cache(self, name: str) -> Path:
+    def context_cache(self, name: str) -> str:
         """What is remembered of a build context; `name` is a hash, never a path."""
-        return self.contexts / name
+        return f"{self._root}/contexts/{name}"
 
 
 def default_root(environ: Mapping[str, str], *, privileged: bool) -> str:
@@ -197,7 +200,7 @@ def default_run(root: str, environ: Mapping[str, str], *, privileged: bool) -> s
     return f"{base}/{status.st_dev:x}-{status.st_ino:x}"
 
 
-def _make_directory(path: Path, mode: int) -> None:
+def _make_directory(path: Path | str, mode: int) -> None:
     try:
         os.mkdir(path, mode)
     except FileExistsError:

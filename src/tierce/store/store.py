@@ -144,7 +144,7 @@ class Store:
     @lazy
     def durability(self) -> Durability:
         """What may be trusted after a power cut."""
-        return store.Durability(self.database, self.paths.root)
+        return store.Durability(self.database, self.paths)
 
     @lazy
     def locks(self) -> Locks:

@@ -93,7 +93,7 @@ class ExecRunner:
         with self._lock:
             if self._steps is None:
                 paths = self._store.paths
-                steps = StepRunner(os.fspath(paths.bundles), choose_runtime(paths))
+                steps = StepRunner(paths.bundles, choose_runtime(paths))
                 self._steps = self._cleanup.enter_context(steps)
             return self._steps
 

@@ -33,7 +33,7 @@ class Runner:
 
     def __enter__(self) -> Runner:
         # What a killed build left goes even if this one finds all its steps in the cache.
-        bundles = os.fspath(self._store.paths.bundles)
+        bundles = self._store.paths.bundles
         if os.listdir(bundles):
             runtime.sweep(bundles)
         return self

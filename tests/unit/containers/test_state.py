@@ -44,7 +44,7 @@ def add(store: Store, name: str, *, launcher: str, remove: bool) -> None:
 
 
 def test_containers_of_a_dead_launcher_end_and_those_of_a_living_one_do_not(store: Store) -> None:
-    with Launcher(str(store.paths.bundles)) as launcher:
+    with Launcher(store.paths.bundles) as launcher:
         add(store, "alive", launcher=launcher.name, remove=True)
         add(store, "kept", launcher="0123456789ab", remove=False)
         add(store, "removed", launcher="0123456789ab", remove=True)

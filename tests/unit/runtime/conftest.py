@@ -53,7 +53,7 @@ def runtime(request: pytest.FixtureRequest, paths: Paths) -> Runtime:
     programs = probe._programs(os.environ["PATH"])
     if request.param not in programs:
         pytest.skip(f"{request.param} is not installed")
-    return probe._try(request.param, programs[request.param], os.fspath(paths.bundles))
+    return probe._try(request.param, programs[request.param], paths.bundles)
 
 
 class Steps:
@@ -105,7 +105,7 @@ class Steps:
 
 @pytest.fixture(scope="module")
 def runner(paths: Paths, runtime: Runtime) -> Iterator[StepRunner]:
-    with StepRunner(os.fspath(paths.bundles), runtime) as runner:
+    with StepRunner(paths.bundles, runtime) as runner:
         runner._launcher.call(lambda: None)  # so that its process 1 is there before each test
         yield runner
 

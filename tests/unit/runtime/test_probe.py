@@ -64,13 +64,11 @@ def test_runtime_that_refuses_is_passed_over_and_its_reason_told(
 ) -> None:
     found = {"crun": program(tmp_path, REFUSES)}
     with pytest.raises(RuntimeUnavailable) as raised:
-        probe._first_that_works(found, str(store_paths.bundles))
+        probe._first_that_works(found, store_paths.bundles)
     refusals = "crun: create a container: not here; runc is not installed"
     assert raised.value.message == f"use an OCI runtime: {refusals}"
     if "runc" in (installed := probe._programs(os.environ["PATH"])):
-        chosen = probe._first_that_works(
-            found | {"runc": installed["runc"]}, str(store_paths.bundles)
-        )
+        chosen = probe._first_that_works(found | {"runc": installed["runc"]}, store_paths.bundles)
         assert (chosen.name, chosen.reason) == ("runc", "crun: create a container: not here")
 
 
@@ -91,5 +89,5 @@ def test_filter_that_the_runtime_does_not_take_is_not_used(
     if "crun" not in programs:
         pytest.skip("crun is not installed")
     monkeypatch.setattr(bundle, "_SECCOMP_FILTER", "unknown.annotation")
-    runtime = probe._try("crun", programs["crun"], str(store_paths.bundles))
+    runtime = probe._try("crun", programs["crun"], store_paths.bundles)
     assert runtime.seccomp_filter == ""

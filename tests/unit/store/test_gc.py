@@ -287,7 +287,7 @@ def test_image_of_a_container_is_not_pruned(store: Store) -> None:
 
 def test_contexts_go_oldest_first(store: Store) -> None:
     for number, name in enumerate(("old", "middle", "new")):
-        path = store.paths.context_cache(name)
+        path = Path(store.paths.context_cache(name))
         path.write_bytes(bytes(100))
         os.utime(path, (number, number))
     assert prune_contexts(store, max_bytes=250) == 100

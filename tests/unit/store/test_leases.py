@@ -148,4 +148,4 @@ def test_error_in_the_block_releases_the_lease(store: Store) -> None:
 
 def test_read_only_commands_write_no_leases(store: Store, tmp_path: Path) -> None:
     assert store.leases.living() == []
-    assert not store.paths.leases.exists()
+    assert not os.path.exists(store.paths.leases)

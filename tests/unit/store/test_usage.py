@@ -1,5 +1,6 @@
 import os
 import subprocess
+from pathlib import Path
 
 from support.layers import add_snapshot, put_image, put_layer
 from tierce.store import Store
@@ -34,7 +35,7 @@ def fill(store: Store) -> None:
     store.containers.add("c" * 64, "box", image=str(image.config), snapshot=active.id, state="{}")
     store.paths.container("c" * 64).mkdir()
     (store.cache_mounts.directory("apt") / "file").write_bytes(bytes(10_000))
-    store.paths.context_cache("context").write_bytes(bytes(5000))
+    Path(store.paths.context_cache("context")).write_bytes(bytes(5000))
     (store.paths.logs / "log").write_bytes(bytes(7000))
     (store.paths.trash / "thrown").write_bytes(bytes(3000))
 

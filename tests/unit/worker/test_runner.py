@@ -25,7 +25,7 @@ def test_runner_clears_up_after_a_killed_one_even_if_it_runs_no_step(store: Stor
     left = Path(store.paths.bundles) / "0123456789ab"
     left.mkdir()
     (left / "lock").touch()
-    with Launcher(os.fspath(store.paths.bundles)), Runner(store, set()):
+    with Launcher(store.paths.bundles), Runner(store, set()):
         names = os.listdir(store.paths.bundles)
         assert left.name not in names
         assert len(names) == 1
