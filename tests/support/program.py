@@ -5,7 +5,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -67,6 +68,16 @@ class Tierce:
             text=True,
             errors="surrogateescape",
         )
+
+    @contextmanager
+    def running(self, *words: str) -> Iterator["subprocess.Popen[str]"]:
+        """A command that runs during the block, and no longer when that raises."""
+        with self.start(*words) as process:
+            try:
+                yield process
+            except BaseException:
+                process.kill()
+                raise
 
     def run(
         self,
