@@ -6,12 +6,10 @@ only lists images does not load what builds them.
 
 from __future__ import annotations
 
-from importlib import import_module
-
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
+    from types import ModuleType, TracebackType
 
     from tierce.client.builds import Builds
     from tierce.client.containers import Containers
@@ -22,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["Client"]
 
 
+def _load(name: str) -> ModuleType:
+    return __import__(name, fromlist=("",))
+
+
 class Client:
     """A store and all that can be done with it. Use as a context manager, or close it.
 
@@ -30,31 +32,31 @@ class Client:
     """
 
     def __init__(self, root: Path | None = None) -> None:
-        opener: type[Store] = import_module("tierce.store").Store
+        opener: type[Store] = _load("tierce.store").Store
         self.store: Store = opener.open(root)
 
     @property
     def builds(self) -> Builds:
         """Build images."""
-        nouns: type[Builds] = import_module("tierce.client.builds").Builds
+        nouns: type[Builds] = _load("tierce.client.builds").Builds
         return nouns(self.store)
 
     @property
     def images(self) -> Images:
         """List, inspect, tag and remove images."""
-        nouns: type[Images] = import_module("tierce.client.images").Images
+        nouns: type[Images] = _load("tierce.client.images").Images
         return nouns(self.store)
 
     @property
     def containers(self) -> Containers:
         """Run containers."""
-        nouns: type[Containers] = import_module("tierce.client.containers").Containers
+        nouns: type[Containers] = _load("tierce.client.containers").Containers
         return nouns(self.store)
 
     @property
     def system(self) -> System:
         """Measure, prune and check the store."""
-        nouns: type[System] = import_module("tierce.client.system").System
+        nouns: type[System] = _load("tierce.client.system").System
         return nouns(self.store)
 
     def close(self) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 
 from tierce.graph.ops import Exec, ImageSource, Op
+from tierce.oci.digest import sha256_hex
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -18,7 +18,7 @@ _FORM = "tierce-op-1"
 
 def op_digest(op: Op) -> str:
     """Hexadecimal SHA-256 of the operation's type and of the fields that change its result."""
-    return hashlib.sha256(canonical_form(op)).hexdigest()
+    return sha256_hex(canonical_form(op))
 
 
 def canonical_form(op: Op) -> bytes:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 
 from tierce.graph.digest import op_digest
 from tierce.graph.ops import Op
+from tierce.oci.digest import sha256_hex
 from tierce.values import Value
 
 
@@ -44,7 +44,7 @@ class Vertex:
         self.ignore_cache = ignore_cache
         self.op_digest = op_digest(op)
         together = [self.op_digest, *[vertex.digest for vertex in self.inputs]]
-        self.digest: str = "sha256:" + hashlib.sha256("\n".join(together).encode()).hexdigest()
+        self.digest: str = "sha256:" + sha256_hex("\n".join(together).encode())
 
     def __repr__(self) -> str:
         return f"<Vertex {self.name or type(self.op).__name__} {self.digest[7:19]}>"

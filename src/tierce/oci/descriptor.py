@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
-
 from tierce.errors import InvalidValue
 from tierce.oci.digest import Digest
 from tierce.oci.document import Fields
@@ -61,6 +59,8 @@ class Descriptor(Value):
         if self.annotations:
             members["annotations"] = dict(sorted(self.annotations))
         if self.data:
+            import binascii  # as below: few descriptors have data
+
             members["data"] = binascii.b2a_base64(self.data, newline=False).decode()
         if self.platform is not None:
             members["platform"] = self.platform.to_json()
@@ -87,6 +87,8 @@ def _data(fields: Fields, digest: Digest, size: int) -> bytes:
     encoded = fields.text("data")
     if not encoded:
         return b""
+    import binascii  # a shared object of its own, for what few descriptors have
+
     try:
         data = binascii.a2b_base64(encoded, strict_mode=True)
     except (binascii.Error, ValueError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from tierce.errors import InvalidValue
 from tierce.values import Value
 
@@ -9,6 +11,17 @@ TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know
 if TYPE_CHECKING:
     from typing import Any, Self
 
+# hashlib loads OpenSSL, 3 ms that pay off from a few hundred kilobytes on. The interpreter brings
+# a sha256 of its own, which `random` prefers for the same reason.
+try:
+    if sys.version_info >= (3, 12):
+        from _sha2 import sha256 as _sha256  # type: ignore[import-not-found]
+    else:
+        from _sha256 import sha256 as _sha256  # type: ignore[import-not-found]
+except ImportError:  # an interpreter that was built without it
+    from hashlib import sha256 as _sha256
+
+_LEAN_BYTES = 1 << 17
 _HEX_LENGTHS = {"sha256": 64, "sha512": 128}
 _LOWER_HEX = "0123456789abcdef"
 _QUOTED_AT_MOST = 100
@@ -45,6 +58,8 @@ class Digest(Value):
     @classmethod
     def of(cls, data: bytes | bytearray | memoryview, algorithm: str = "sha256") -> Self:
         """The digest of bytes in memory. Raises InvalidValue for an unsupported algorithm."""
+        if algorithm == "sha256":
+            return cls(algorithm, sha256_hex(data))
         digester = new_hash(algorithm)
         digester.update(data)
         return cls(algorithm, digester.hexdigest())
@@ -72,9 +87,19 @@ class Digest(Value):
         return self.hex == other.hex and self.algorithm == other.algorithm
 
 
+def sha256_hex(data: bytes | bytearray | memoryview) -> str:
+    """The hexadecimal SHA-256 of bytes in memory."""
+    if len(data) <= _LEAN_BYTES:
+        text: str = _sha256(data).hexdigest()
+        return text
+    digester = new_hash()
+    digester.update(data)
+    return str(digester.hexdigest())
+
+
 def new_hash(algorithm: str = "sha256") -> Any:
     """A `hashlib` object. Raises InvalidValue for an algorithm that `Digest` does not know."""
-    import hashlib  # with OpenSSL, 3 ms; who only looks at digests hashes nothing
+    import hashlib  # costly, see above
 
     if algorithm == "sha256":
         return hashlib.sha256()

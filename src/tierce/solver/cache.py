@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-
+from tierce.oci.digest import sha256_hex
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -34,7 +33,4 @@ class Content(Value):
 
 def key_of(kind: str, parts: Iterable[str]) -> str:
     """Hexadecimal SHA-256 of a kind of key and of its parts, in order; parts are hexadecimal."""
-    digest = hashlib.sha256(kind.encode())
-    for part in parts:
-        digest.update(b"\0" + part.encode())
-    return digest.hexdigest()
+    return sha256_hex("\0".join([kind, *parts]).encode())

@@ -9,12 +9,12 @@ ctime differs, a walk gives it again.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from array import array
 from zlib import crc32
 
+from tierce.oci.digest import new_hash, sha256_hex
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -61,7 +61,7 @@ class _Selected:
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._digest = hashlib.sha256()
+        self._digest = new_hash()
         self._lines: list[bytes] = []
         self._paths: list[str] = []
         self._checksums = array("I")
@@ -108,13 +108,13 @@ def _special(entry: Entry) -> str:
 def name_of(sources: Sequence[Source]) -> str:
     """What a selection in a directory of the caller is remembered by."""
     names = "".join([f"{source.path}\0{source.name}\0" for source in sources])
-    return hashlib.sha256(names.encode("utf-8", "surrogateescape")).hexdigest()
+    return sha256_hex(names.encode("utf-8", "surrogateescape"))
 
 
 def stamp_of(tree: LocalTree, sources: Sequence[Source]) -> str:
     """A digest of the metadata of all sources; empty when something is too fresh to be sure."""
     stamps = [tree.stamp_digest(source.path) for source in sources]
-    return hashlib.sha256("".join(stamps).encode()).hexdigest() if all(stamps) else ""
+    return sha256_hex("".join(stamps).encode()) if all(stamps) else ""
 
 
 class RememberedSelections:

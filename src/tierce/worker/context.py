@@ -7,7 +7,6 @@ attributes (its transfer loses them), and sockets do not exist.
 
 from __future__ import annotations
 
-import hashlib
 import marshal
 import os
 import stat
@@ -17,6 +16,7 @@ from bisect import bisect_left
 from tierce.errors import BuildError, Cancelled
 from tierce.layer.entry import Content, Entry
 from tierce.layer.host import KINDS
+from tierce.oci.digest import new_hash, sha256_hex
 from tierce.worker.digests import DigestCache, Stamp, now_racy_after
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -230,15 +230,15 @@ class LocalTree:
         return stamp
 
     def _stamp(self, path: str) -> str:
-        digest = hashlib.sha256()
+        pieces = []
         if path:
             parent, _, name = path.rpartition("/")
             row = self._row(parent, name)
             if row is None or row[5] >= self._racy_after:
                 return ""
-            digest.update(marshal.dumps(row, 2))
+            pieces.append(marshal.dumps(row, 2))
             if not stat.S_ISDIR(row[1]):
-                return digest.hexdigest()
+                return sha256_hex(pieces[0])
         stack = [path]
         while stack:
             directory = stack.pop()
@@ -246,10 +246,10 @@ class LocalTree:
             if rows and max([row[5] for row in rows]) >= self._racy_after:
                 return ""
             # Version 2 of the format has no references: equal rows give equal bytes.
-            digest.update(marshal.dumps((directory, rows), 2))
+            pieces.append(marshal.dumps((directory, rows), 2))
             prefix = f"{directory}/" if directory else ""
             stack += [prefix + row[0] for row in rows if stat.S_ISDIR(row[1])]
-        return digest.hexdigest()
+        return sha256_hex(b"".join(pieces))
 
     def save(self) -> None:
         """Keep what was learned for the next build."""
@@ -360,7 +360,7 @@ class LocalTree:
         return os.major(number), os.minor(number)
 
     def _read(self, entry: Entry) -> bytes:
-        digest = hashlib.sha256()
+        digest = new_hash()
         size = 0
         try:
             descriptor = os.open(f"{self.root}/{entry.path}", _READ)
@@ -378,7 +378,8 @@ class LocalTree:
             self.bytes_read += size
         if size != entry.size:
             raise _changed(entry.path)
-        return digest.digest()
+        known: bytes = digest.digest()
+        return known
 
     def _finder_of_gone(self) -> Callable[[str], bool]:
         """Tells whether a path is missing in the list of its directory, or of one above."""

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tierce.errors import InvalidValue
-from tierce.oci.digest import Digest, new_hash
+from tierce.oci.digest import Digest, new_hash, sha256_hex
 
 EMPTY = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -73,3 +73,10 @@ def test_any_text_is_a_digest_or_an_invalid_value(text: str) -> None:
 def test_unsupported_algorithm_has_no_hash() -> None:
     with pytest.raises(InvalidValue, match="unsupported algorithm"):
         new_hash("md5")
+
+
+@pytest.mark.parametrize("size", [0, 1, (1 << 17) - 1, 1 << 17, (1 << 17) + 1, 1 << 20])
+def test_short_and_long_content_have_the_same_digest_as_by_openssl(size: int) -> None:
+    data = bytes(range(256)) * (size // 256 + 1)
+    assert sha256_hex(data[:size]) == hashlib.sha256(data[:size]).hexdigest()
+    assert sha256_hex(memoryview(data)[:size]) == Digest.of(data[:size]).hex
