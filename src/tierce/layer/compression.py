@@ -9,11 +9,12 @@ import io
 import os
 
 from tierce.errors import CorruptLayer
+from tierce.layer.deflate import gzip_pieces
 from tierce.oci.digest import Digest, new_hash
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any, BinaryIO
 
     from _typeshed import WriteableBuffer
@@ -28,6 +29,7 @@ XZ_MAGIC = b"\xfd7zXZ\0"
 _MAGIC_BYTES = len(XZ_MAGIC)
 _GZIP_LEVEL = 2  # of ISA-L: the highest that gives the same bytes on every processor
 _ZSTD_LEVEL = 3
+_WORKERS_AT_MOST = 4
 _CHUNK = 1 << 20
 
 
@@ -92,38 +94,41 @@ def compress(
     kind: str = "gzip",
     level: int | None = None,
 ) -> tuple[Digest, int]:
-    """Compress a stream into `sink`; the digest and size of what came out.
+    """Compress a stream as "gzip" or "zstd" into `sink`; the digest and size of what came out.
 
-    The same content gives the same bytes on every machine: no name, no time.
+    The same content gives the same bytes on every machine, with any number of processors: no
+    name, no time, and blocks of a fixed size.
     """
     digest = new_hash("sha256")
     size = 0
-
-    def put(data: bytes) -> None:
-        nonlocal size
-        if data:
-            digest.update(data)
-            size += len(data)
-            sink(data)
-
-    compressor = _compressor(kind, level)
-    while chunk := source.read(_CHUNK):
-        put(compressor.compress(chunk))
-    put(compressor.flush())
+    for piece in _pieces(source, kind, level):
+        digest.update(piece)
+        size += len(piece)
+        sink(piece)
     return Digest.from_hash(digest), size
 
 
-def _compressor(kind: str, level: int | None) -> Any:
+def _pieces(source: BinaryIO, kind: str, level: int | None) -> Iterator[bytes]:
     if kind == "gzip":
-        from isal import isal_zlib  # see above
-
-        # wbits of 31: with gzip's header, whose fields ISA-L leaves zero.
-        return isal_zlib.compressobj(_GZIP_LEVEL if level is None else level, wbits=31)
+        return gzip_pieces(source, _GZIP_LEVEL if level is None else level)
     if kind == "zstd":
-        from backports import zstd  # see above
-
-        return zstd.ZstdCompressor(_ZSTD_LEVEL if level is None else level)
+        return _zstd_pieces(source, _ZSTD_LEVEL if level is None else level)
     raise ValueError(f"no such compression: {kind}")
+
+
+def _zstd_pieces(source: BinaryIO, level: int) -> Iterator[bytes]:
+    from backports import zstd  # see above
+
+    # Any number of workers makes the same frame, but none another one.
+    option = zstd.CompressionParameter
+    workers = min(_WORKERS_AT_MOST, os.cpu_count() or 1)
+    compressor = zstd.ZstdCompressor(
+        options={option.compression_level: level, option.nb_workers: workers}
+    )
+    while chunk := source.read(_CHUNK):
+        if piece := compressor.compress(chunk):
+            yield piece
+    yield compressor.flush()
 
 
 class _Checked(io.RawIOBase):
