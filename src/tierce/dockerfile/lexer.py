@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 _blanks = re.compile(r"[\t\v\f\r ]+")
 _heredoc = re.compile(r"([0-9]*)<<(-?)[\t\n\f\r ]*([^<]*)")
-_leading_tabs = re.compile(r"^\t+", re.MULTILINE)
 
 _HEREDOC_WORDS = words.Rules(raw_quotes=True, raw_escapes=True, keep_unset=True)
 _HEREDOC_NAME = words.Rules(keep_unset=True)
@@ -43,7 +42,7 @@ class Heredoc(Value):
     @property
     def text(self) -> str:
         """The content as it is meant, without what `<<-` takes away."""
-        return _leading_tabs.sub("", self.content) if self.chomp else self.content
+        return re.sub(r"(?m)^\t+", "", self.content) if self.chomp else self.content
 
 
 def split_blanks(text: str, maximum: int = 0) -> list[str]:

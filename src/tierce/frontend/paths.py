@@ -5,8 +5,9 @@ from __future__ import annotations
 import posixpath
 import re
 
-_URL = re.compile(r"(?i:https?)://")
-_GIT = re.compile(
+# Compiled when the first ADD needs them.
+_URL = r"(?i:https?)://"
+_GIT = (
     r"(?i:git|ssh)://"
     r"|(?i:https?)://[^?#]*\.git(?:[?#]|$)"
     r"|[a-zA-Z0-9_-]+@[a-zA-Z0-9.-]+:"  # as git reads user@host:path
@@ -37,9 +38,9 @@ def destination(path: str, directory: str) -> str:
 
 def is_git(source: str) -> bool:
     """Whether a source of ADD is a git repository, as BuildKit sees it."""
-    return not source.startswith(("./", "../")) and _GIT.match(source) is not None
+    return not source.startswith(("./", "../")) and re.match(_GIT, source) is not None
 
 
 def is_url(source: str) -> bool:
     """Whether a source of ADD is fetched by HTTP."""
-    return _URL.match(source) is not None and not is_git(source)
+    return re.match(_URL, source) is not None and not is_git(source)

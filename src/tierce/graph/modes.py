@@ -15,8 +15,9 @@ _SET_ID = 0o6000
 _EXECUTE = 0o111
 _COPIES = {"u": 6, "g": 3, "o": 0}
 _LIMIT = 0o7777
-_CLAUSE = re.compile(r"(?P<who>[ugoa]*)(?P<actions>(?:[-+=][rwxXstugo]*)+)")
-_ACTION = re.compile(r"([-+=])([rwxXstugo]*)")
+# Compiled when the first --chmod in letters needs them.
+_CLAUSE = r"(?P<who>[ugoa]*)(?P<actions>(?:[-+=][rwxXstugo]*)+)"
+_ACTION = r"([-+=])([rwxXstugo]*)"
 
 
 class Mode(Value):
@@ -52,14 +53,14 @@ def parse_mode(text: str) -> Mode:
         return Mode(int(text, 8))
     actions: list[tuple[str, str, str]] = []
     for clause in text.split(","):
-        match = _CLAUSE.fullmatch(clause)
+        match = re.fullmatch(_CLAUSE, clause)
         if match is None:
             raise InvalidValue(
                 f"invalid chmod parameter: '{text}'",
                 value=text,
                 hint="it is an octal number, as 0644, or letters as chmod takes them, as u=rw,go=r",
             )
-        actions += [(match["who"], *action) for action in _ACTION.findall(match["actions"])]
+        actions += [(match["who"], *action) for action in re.findall(_ACTION, match["actions"])]
     return Mode(None, tuple(actions))
 
 

@@ -152,7 +152,7 @@ class RememberedSelections:
         text = "".join([f"{name} {stamp} {digest}\n" for name, (stamp, digest) in latest])
         partial = f"{self._path}.{os.getpid()}.{threading.get_ident()}.partial"
         try:
-            with open(partial, "w", encoding="ascii") as file:
+            with open(partial, "w", encoding="utf-8") as file:
                 file.write(text)
             os.rename(partial, self._path)
         except OSError:
@@ -164,7 +164,7 @@ class RememberedSelections:
     def _load(self) -> dict[str, tuple[str, str]]:
         if self._known is None:
             try:
-                with open(self._path, encoding="ascii") as file:
+                with open(self._path, encoding="utf-8") as file:
                     lines = [line.split() for line in file]
             except (OSError, ValueError):
                 lines = []

@@ -6,7 +6,7 @@ import re
 
 from tierce.errors import BuildError
 
-_wildcard = re.compile(r"(?:^|[^\\])(?:\\\\)*[*?\[]", re.DOTALL)
+_WILDCARD = r"(?:^|[^\\])(?:\\\\)*[*?\[]"
 
 
 def split_wildcards(path: str) -> tuple[str, str]:
@@ -20,7 +20,9 @@ def split_wildcards(path: str) -> tuple[str, str]:
 
 def has_wildcards(text: str) -> bool:
     """Whether Go's filepath.Match would see more than literal characters."""
-    return _wildcard.search(text) is not None
+    if "*" not in text and "?" not in text and "[" not in text:
+        return False
+    return re.search(_WILDCARD, text, re.DOTALL) is not None
 
 
 def pattern_expression(pattern: str) -> re.Pattern[str]:
