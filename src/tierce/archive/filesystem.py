@@ -5,8 +5,8 @@ from __future__ import annotations
 from tierce.archive.output import Sink
 from tierce.archive.source import archive_errors, stage
 from tierce.archive.staging import Staging
+from tierce.layer.building import build_index
 from tierce.layer.compression import open_decompressed
-from tierce.layer.index import build_index
 from tierce.layer.writer import write_layer
 from tierce.oci.config import ContainerConfig, History, ImageConfig
 from tierce.oci.descriptor import Descriptor

@@ -2,15 +2,9 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from hashlib import sha256
 
 from tierce.layer.columns import Columns
 from tierce.layer.entry import Entry, sort_key
-from tierce.layer.limits import DEFAULT_LIMITS, Limits
-from tierce.layer.members import Members
-from tierce.layer.pipeline import HashingReader, Stream
-from tierce.layer.reader import TarReader
-from tierce.oci.digest import Digest
 
 
 class LayerIndex:
@@ -112,23 +106,3 @@ class LayerIndex:
             if self.kind(row) not in {"whiteout", "opaque"}:
                 return self.entry(row)
         return None
-
-
-def build_index(stream: Stream, limits: Limits = DEFAULT_LIMITS) -> tuple[LayerIndex, Digest, int]:
-    """Read an uncompressed layer to its end: its index, its diff id, and its size in bytes.
-
-    Files get their digest; sparse ones have neither digest nor offset. Raises CorruptLayer or
-    UnsafeLayer, for whatever would also not unpack.
-    """
-    members = Members(limits)
-    with HashingReader(stream) as hashed:
-        reader = TarReader(hashed, limits)
-        while (entry := reader.next()) is not None:
-            if entry.kind == "file" and reader.extents is None:
-                hasher = sha256(reader.chunk())
-                while reader.left:
-                    hasher.update(reader.chunk())
-                entry = entry._replace(digest=hasher.digest())
-            members.add(entry)
-        reader.drain()
-        return LayerIndex.of(members.entries()), hashed.digest(), hashed.size

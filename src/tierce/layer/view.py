@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Hashable, Iterator, Sequence
-from hashlib import sha256
 
 from tierce.errors import LayerError
 from tierce.layer.entry import Content, Entry
@@ -231,6 +230,8 @@ class MergedView(Tree):
 
 def hash_content(content: Content) -> bytes:
     """Raw sha256 of the bytes at `content`. Raises LayerError if they cannot be read."""
+    from hashlib import sha256  # 3 ms, and most views are never asked
+
     hasher = sha256()
     try:
         with open(content.path, "rb", buffering=0) as file:

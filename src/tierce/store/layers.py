@@ -7,9 +7,10 @@ import threading
 from itertools import count
 
 from tierce.errors import CorruptLayer, DigestMismatch, NotFound
+from tierce.layer.building import build_index
 from tierce.layer.compression import open_decompressed
 from tierce.layer.entry import Content
-from tierce.layer.index import LayerIndex, build_index
+from tierce.layer.index import LayerIndex
 from tierce.layer.writer import write_layer
 from tierce.oci.digest import Digest
 from tierce.oci.media_types import OCI_LAYER

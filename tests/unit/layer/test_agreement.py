@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from support.tars import END, octal, padded, raw_header, read_entries
 from tierce.errors import LayerError
 from tierce.layer.apply import apply_layer
+from tierce.layer.building import build_index
 from tierce.layer.diff import overlay_changes, tree_changes
 from tierce.layer.entry import Entry
-from tierce.layer.index import LayerIndex, build_index
+from tierce.layer.index import LayerIndex
 from tierce.layer.sources import DirectoryLayer, IndexLayer
 from tierce.layer.view import MergedView, Tree
 from tierce.layer.writer import write_layer

@@ -8,8 +8,9 @@ import pytest
 
 from support.tars import END, entry, file, octal, padded, pax_header, raw_header, read, written
 from tierce.errors import CorruptLayer, UnsafeLayer
+from tierce.layer.building import build_index
 from tierce.layer.entry import Entry
-from tierce.layer.index import LayerIndex, build_index
+from tierce.layer.index import LayerIndex
 from tierce.layer.limits import Limits
 from tierce.layer.members import members_of
 
