@@ -181,7 +181,7 @@ class _Made:
 
     def _write_id(self, path: str) -> None:
         try:
-            with open(path, "x", encoding="ascii") as file:
+            with open(path, "x", encoding="utf-8") as file:
                 file.write(self.id)
         except OSError as error:
             remove(self._store, self._row)

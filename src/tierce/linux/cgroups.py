@@ -44,7 +44,7 @@ class CgroupSetup(Value):
         if self.unified is None:
             return ()
         try:
-            with open(f"{self.unified.path}/cgroup.controllers", encoding="ascii") as file:
+            with open(f"{self.unified.path}/cgroup.controllers", encoding="utf-8") as file:
                 return tuple(file.read().split())
         except FileNotFoundError:
             return ()
@@ -170,7 +170,7 @@ def _inherit_cpuset(parent: str, directory: str) -> None:
     """A new cpuset has no processors and no memory, and takes no task before it has."""
     for name in ("cpuset.cpus", "cpuset.mems"):
         if os.path.exists(f"{directory}/{name}"):
-            with open(f"{parent}/{name}", encoding="ascii") as file:
+            with open(f"{parent}/{name}", encoding="utf-8") as file:
                 _write(f"{directory}/{name}", file.read().strip())
 
 

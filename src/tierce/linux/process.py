@@ -15,7 +15,7 @@ CAPABILITIES = (
 
 def boot_id() -> str:
     """A text that is another one after each boot of the machine."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+    with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
         return file.read().strip()
 
 
@@ -24,7 +24,7 @@ def children(pid: int) -> list[int]:
     found: list[int] = []
     try:
         for thread in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{thread}/children", encoding="ascii") as file:
+            with open(f"/proc/{pid}/task/{thread}/children", encoding="utf-8") as file:
                 found += [int(child) for child in file.read().split()]
     except (FileNotFoundError, ProcessLookupError):
         pass

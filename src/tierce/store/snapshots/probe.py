@@ -106,7 +106,7 @@ def _privileges() -> str:
 def _in_first_user_ns() -> bool:
     """Whether this is the initial user namespace; trusted.* attributes exist only there."""
     try:
-        with open("/proc/self/uid_map", encoding="ascii") as file:
+        with open("/proc/self/uid_map", encoding="utf-8") as file:
             return file.read().split() == ["0", "0", "4294967295"]
     except OSError:
         return True
