@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _FILE_LIMIT = 10 << 20
 """Bytes of /etc/passwd and /etc/group that are read; the files come from whoever made the image."""
 
+_ORIGIN = ("trusted.overlay.origin", "trusted.overlay.impure", "user.overlay.origin")
+"""What the kernel writes on a directory that it copies up (overlayfs.rst, "Non-directories")."""
+
 _LINK_LIMIT = 40
 """Symbolic links in one path, as in the kernel."""
 
@@ -31,7 +34,8 @@ class Stub(Value):
     """A file or directory that was made in the root only so that something is mounted on it.
 
     `path` is relative to the root and free of links. The times are in nanoseconds: those of the
-    parent directory before and after.
+    parent directory before and after. `copied` is what the parent was like if it is in the upper
+    layer of an overlay only because of the stub.
     """
 
     path: str
@@ -39,6 +43,7 @@ class Stub(Value):
     atime_before: int
     mtime_before: int
     mtime_after: int
+    copied: tuple[object, ...] = ()
 
 
 class ContainerRoot:
@@ -51,11 +56,17 @@ class ContainerRoot:
         self._mounted: list[str] = []
         self._points: list[str] = []
         self._stubs: list[Stub] = []
+        self._copied: dict[str, tuple[object, ...]] = {}
         self._descriptor = -1
+        self._upper = ""
 
     def mount(self, specs: Sequence[MountSpec]) -> None:
         """Mounts the root. Raises ContainerError."""
         self._mount_all(specs, self.path)
+        for spec in specs:
+            for option in spec.options if spec.type == "overlay" else ():
+                if option.startswith("upperdir="):
+                    self._upper = option.removeprefix("upperdir=")
         self._descriptor = os.open(self.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def mount_source(self, specs: Sequence[MountSpec], source: str) -> tuple[str, bool]:
@@ -135,6 +146,7 @@ class ContainerRoot:
         for part in missing:
             parent = os.path.dirname(part) or "."
             before = os.stat(parent, dir_fd=self._descriptor)
+            copied = self._state_of_lower(parent)
             if directory or part != missing[-1]:
                 os.mkdir(part, 0o755, dir_fd=self._descriptor)
             else:
@@ -149,6 +161,7 @@ class ContainerRoot:
                     before.st_atime_ns,
                     before.st_mtime_ns,
                     after.st_mtime_ns,
+                    copied,
                 )
             )
 
@@ -174,6 +187,8 @@ class ContainerRoot:
             mtime = stub.mtime_before if now.st_mtime_ns == stub.mtime_after else now.st_mtime_ns
             times = (stub.atime_before, mtime)
             os.utime(parent, ns=times, dir_fd=self._descriptor, follow_symlinks=False)
+            if stub.copied:
+                self._copied[parent] = stub.copied
 
     def close(self) -> None:
         """Unmounts everything. Idempotent."""
@@ -189,12 +204,40 @@ class ContainerRoot:
                     raise
                 # Other containers of ours may just be copying the mounts of the namespace.
                 mounts.umount2(point, mounts.UMOUNT_NOFOLLOW | mounts.MNT_DETACH)
+                self._copied.clear()  # what is mounted must not change beneath
+        self._remove_copies()
         while self._points:
             point = self._points.pop()
             try:
                 os.rmdir(point)
             except NotADirectoryError:
                 os.unlink(point)
+
+    def _state_of_lower(self, directory: str) -> tuple[object, ...]:
+        """The state of a directory at the top that is in lower layers only, else nothing.
+
+        That of /etc, in practice. Deeper ones would have to be looked for behind links that the
+        container may have made meanwhile.
+        """
+        if not self._upper or directory == "." or "/" in directory:
+            return ()
+        if os.path.lexists(f"{self._upper}/{directory}"):
+            return ()
+        return _state(f"{self.path}/{directory}")
+
+    def _remove_copies(self) -> None:
+        """Takes directories out of the upper layer that stubs brought there, if they are unchanged.
+
+        They would be in the layer of a step that has changed nothing.
+        """
+        while self._copied:
+            name, state = self._copied.popitem()
+            path = f"{self._upper}/{name}"
+            try:
+                if _state(path) == state:
+                    os.rmdir(path)
+            except OSError:  # there is something in it, or it is gone
+                continue
 
     def _mount_all(self, specs: Iterable[MountSpec], point: str) -> None:
         self._new_point(point, directory=True)
@@ -257,3 +300,14 @@ class ContainerRoot:
         except FileNotFoundError:
             return False
         return True
+
+
+def _state(directory: str) -> tuple[object, ...]:
+    """All that a layer says of a directory, and what overlayfs notes there but for its origin."""
+    status = os.lstat(directory)
+    noted = {
+        name: os.getxattr(directory, name, follow_symlinks=False)
+        for name in os.listxattr(directory, follow_symlinks=False)
+        if name not in _ORIGIN
+    }
+    return status.st_mode, status.st_uid, status.st_gid, status.st_mtime_ns, noted
