@@ -2,7 +2,7 @@
 
 tests/golden/frontend/<group>.toml holds cases: a Dockerfile with its options (`target`,
 `build_args`, `labels`, `platform`). <group>.json beside it holds what BuildKit's front end makes
-of each, recorded by tools/compare-frontend: `steps` (see `agree`) and `config`.
+of each, recorded from BuildKit: `steps` (see `agree`) and `config`.
 
 tests/golden/refusals/<group>.toml holds Dockerfiles that are refused, with the message and the
 line; options as above.
