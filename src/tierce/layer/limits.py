@@ -8,7 +8,7 @@ from tierce.values import Value
 class Limits(Value):
     """Bounds on a layer from outside; more is UnsafeLayer."""
 
-    entries: int = 1_000_000
+    entries: int = 2_000_000
     path_bytes: int = 4096
     """PATH_MAX; of a path and of a link's target."""
     header_bytes: int = 1 << 20

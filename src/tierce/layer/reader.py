@@ -62,7 +62,7 @@ class TarReader:
         self._at = 0
         self._base = 0  # of the buffer in the stream
         self._padding = 0
-        self._headers = 0
+        self._entries = 0
         self.left = 0
         """Bytes of the current entry's data that have not been taken yet."""
         self.extents: pax.Extents | None = None
@@ -82,9 +82,6 @@ class TarReader:
             if block == _ZERO_BLOCK:
                 self._end(extensions)
                 return None
-            self._headers += 1
-            if self._headers > self._limits.entries:
-                raise UnsafeLayer(f"read layer: more than {self._limits.entries} entries")
             try:
                 check_sum(block)
                 type_ = block[156:157]
@@ -97,6 +94,9 @@ class TarReader:
             except ValueError as error:
                 name = decode_path(block[:100].partition(b"\0")[0])
                 raise CorruptLayer(f"read layer entry {name!r}: {error}", entry=name) from error
+            self._entries += 1
+            if self._entries > self._limits.entries:
+                raise UnsafeLayer(f"read layer: more than {self._limits.entries} entries")
             if entry is not None:
                 return entry
             extensions = _NONE

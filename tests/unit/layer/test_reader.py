@@ -418,10 +418,15 @@ def test_too_many_entries_are_unsafe() -> None:
         list(read_layer(io.BytesIO(tar), Limits(entries=10)))
 
 
-def test_extended_headers_count_as_entries() -> None:
-    tar = pax_header((b"comment", b"x"), type_=b"g") * 11 + END
+def test_entries_that_are_passed_over_count_too() -> None:
     with pytest.raises(UnsafeLayer, match="more than 10 entries"):
-        list(read_layer(io.BytesIO(tar), Limits(entries=10)))
+        list(read_layer(io.BytesIO(raw_header(b".wh..wh.plnk") * 11 + END), Limits(entries=10)))
+
+
+def test_extended_headers_without_an_entry_do_not_go_on_for_ever() -> None:
+    tar = pax_header((b"comment", b"x"), type_=b"g") * 1100
+    with pytest.raises(UnsafeLayer, match="headers of more than"):
+        read(tar)
 
 
 @pytest.mark.parametrize("path", ["n" * 256, "a/" * 2100, "d/" + "é" * 128])
