@@ -12,7 +12,14 @@ from collections.abc import Iterator
 
 from tierce.errors import LayerError
 from tierce.layer.entry import Content, Entry, Item
-from tierce.layer.host import host_entry, is_overlay_whiteout, list_xattrs, read_xattrs
+from tierce.layer.host import (
+    host_entry,
+    is_overlay_whiteout,
+    list_xattrs,
+    read_xattrs,
+    unreadable,
+    walk_directory,
+)
 
 _OVERLAY_PREFIXES = ("trusted.overlay.", "user.overlay.")
 _CHUNK = 1 << 20
@@ -25,7 +32,7 @@ def overlay_changes(upper: str) -> Iterator[Item]:
     in other layers (`redirect_dir` and `metacopy` must have been off).
     """
     first_names: dict[tuple[int, int], str] = {}
-    for path, member, status in _walk(upper):
+    for path, member, status in walk_directory(upper):
         if is_overlay_whiteout(status):
             yield Entry(path, "whiteout", 0), None
             continue
@@ -37,7 +44,7 @@ def overlay_changes(upper: str) -> Iterator[Item]:
                     opaque |= _is_opaque(path, member.path, name)
             item = _item(path, member.path, status, names, first_names)
         except OSError as error:
-            raise _unreadable(path, error) from error
+            raise unreadable(path, error) from error
         if item is not None:
             yield item
         if opaque:
@@ -97,7 +104,7 @@ class _TreeDiff:
                     below = old.path if old is not None and old.is_directory else None
                     frames.append(_Frame(f"{path}/", below, new.path, None if changed else item))
         except OSError as error:
-            raise _unreadable(path if frames else "", error) from error
+            raise unreadable(path if frames else "", error) from error
 
     def _differs(self, old: "_Member", new: "_Member") -> bool:
         was, now = old.status, new.status
@@ -147,40 +154,6 @@ def _unwritten(frames: list[_Frame]) -> Iterator[Item]:
             frame.item = None
 
 
-def _walk(root: str) -> Iterator[tuple[str, "os.DirEntry[str]", os.stat_result]]:
-    """Everything below `root`, sorted: its path, and where it is."""
-    prefixes = [""]
-    pending = [_listed("", root)]
-    while pending:
-        if not pending[-1]:
-            pending.pop()
-            prefixes.pop()
-            continue
-        member = pending[-1].pop()
-        path = prefixes[-1] + member.name
-        try:
-            status = member.stat(follow_symlinks=False)
-        except OSError as error:
-            raise _unreadable(path, error) from error
-        yield path, member, status
-        if stat.S_ISDIR(status.st_mode):
-            pending.append(_listed(path, member.path))
-            prefixes.append(f"{path}/")
-
-
-def _listed(path: str, directory: str) -> "list[os.DirEntry[str]]":
-    """The members of a directory, the first one last."""
-    try:
-        with os.scandir(directory) as members:
-            return sorted(members, key=_name, reverse=True)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
-def _name(member: "os.DirEntry[str]") -> str:
-    return member.name
-
-
 def _item(
     path: str,
     host_path: str,
@@ -223,7 +196,3 @@ def _same_content(one: str, other: str) -> bool:
                 return False
             if not data:
                 return True
-
-
-def _unreadable(path: str, error: OSError) -> LayerError:
-    return LayerError(f"read layer entry {path or '/'}: {error.strerror}", entry=path)

@@ -1,10 +1,17 @@
 """Entries of the host's files."""
 
+from __future__ import annotations
+
 import os
 import stat
 from errno import ENODATA, ENOTSUP
 
+from tierce.errors import LayerError
 from tierce.layer.entry import Entry, keeps_xattr
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 KINDS = {
     stat.S_IFREG: "file",
@@ -84,3 +91,44 @@ def is_overlay_opaque(host_path: str) -> bool:
             if error.errno not in {ENODATA, ENOTSUP}:
                 raise
     return False
+
+
+def walk_directory(root: str) -> Iterator[tuple[str, os.DirEntry[str], os.stat_result]]:
+    """Everything below `root`, sorted by `sort_key`: its path, where it is, and its lstat.
+
+    Raises LayerError for what cannot be read. Trees of any depth that paths can reach.
+    """
+    prefixes = [""]
+    pending = [_listed("", root)]
+    while pending:
+        if not pending[-1]:
+            pending.pop()
+            prefixes.pop()
+            continue
+        member = pending[-1].pop()
+        path = prefixes[-1] + member.name
+        try:
+            status = member.stat(follow_symlinks=False)
+        except OSError as error:
+            raise unreadable(path, error) from error
+        yield path, member, status
+        if stat.S_ISDIR(status.st_mode):
+            pending.append(_listed(path, member.path))
+            prefixes.append(f"{path}/")
+
+
+def _listed(path: str, directory: str) -> list[os.DirEntry[str]]:
+    """The members of a directory, the first one last."""
+    try:
+        with os.scandir(directory) as members:
+            return sorted(members, key=_name, reverse=True)
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def _name(member: os.DirEntry[str]) -> str:
+    return member.name
+
+
+def unreadable(path: str, error: OSError) -> LayerError:
+    return LayerError(f"read layer entry {path or '/'}: {error.strerror}", entry=path)

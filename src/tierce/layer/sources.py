@@ -9,7 +9,13 @@ from functools import cached_property
 
 from tierce.errors import LayerError
 from tierce.layer.entry import Content, Entry
-from tierce.layer.host import host_entry, is_overlay_opaque, is_overlay_whiteout
+from tierce.layer.host import (
+    host_entry,
+    is_overlay_opaque,
+    is_overlay_whiteout,
+    unreadable,
+    walk_directory,
+)
 from tierce.layer.index import LayerIndex
 from tierce.values import NamedTuple, Protocol
 
@@ -150,22 +156,25 @@ class DirectoryLayer:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise _unreadable(path, error) from error
+            raise unreadable(path, error) from error
 
     def names(self, path: str) -> list[str]:
         try:
             return sorted(os.listdir(self._host(path)))
         except OSError as error:
-            raise _unreadable(path, error) from error
+            raise unreadable(path, error) from error
 
     def walk(self, path: str) -> Iterator[tuple[Entry, Hashable]]:
-        for name in self.names(path):
-            child = f"{path}/{name}" if path else name
-            found = self.find(child)
-            if found is not None and found.entry is not None:
-                yield found.entry, found.inode
-                if found.directory:
-                    yield from self.walk(child)
+        prefix = f"{path}/" if path else ""
+        for inner, member, status in walk_directory(self._host(path)):
+            if self._overlay and is_overlay_whiteout(status):
+                continue
+            try:
+                entry = host_entry(prefix + inner, member.path, status)
+            except OSError as error:
+                raise unreadable(prefix + inner, error) from error
+            if entry is not None:
+                yield entry, _inode(status)
 
     def content(self, entry: Entry) -> Content:
         return Content(self._host(entry.path), 0, entry.size)
@@ -195,7 +204,3 @@ def _with_parents(top: str, entries: Iterator[Entry]) -> Iterator[Entry]:
         if entry.kind == "dir":
             known.add(entry.path)
         yield entry
-
-
-def _unreadable(path: str, error: OSError) -> LayerError:
-    return LayerError(f"read layer entry {path or '/'}: {error.strerror}", entry=path)

@@ -206,18 +206,28 @@ class MergedView(Tree):
                 yield node
 
     def _walk(self, top: _Directory, first_names: dict[Hashable, str]) -> Iterator[Entry]:
-        if len(top.layers) == 1:
-            # Nothing to merge from here on.
-            layer = top.layers[0]
-            for entry, inode in layer.walk(top.entry.path):
-                yield _hard_linked(entry, layer, inode, first_names) if inode is not None else entry
-            return
-        for node in self._children(top):
-            if isinstance(node, _Directory):
-                yield node.entry
-                yield from self._walk(node, first_names)
-            else:
+        # A stack and not recursion: directories can be nested deeper than Python calls.
+        pending: list[Iterator[_Directory | _Leaf]] = [iter([top])]
+        while pending:
+            node = next(pending[-1], None)
+            if node is None:
+                pending.pop()
+            elif isinstance(node, _Leaf):
                 yield _hard_linked(node.entry, node.layer, node.inode, first_names)
+            else:
+                if node is not top:
+                    yield node.entry
+                if len(node.layers) == 1:
+                    # Nothing to merge from here on.
+                    layer = node.layers[0]
+                    for entry, inode in layer.walk(node.entry.path):
+                        yield (
+                            entry
+                            if inode is None
+                            else _hard_linked(entry, layer, inode, first_names)
+                        )
+                else:
+                    pending.append(self._children(node))
 
     def _source(self, entry: Entry) -> _Leaf:
         parent, _, name = entry.path.rpartition("/")

@@ -16,6 +16,7 @@ from tierce.layer.index import LayerIndex
 from tierce.layer.sources import DirectoryLayer, IndexLayer
 from tierce.layer.view import MergedView
 from tierce.layer.writer import write_layer
+from tierce.linux import rootfs
 
 MTIME_NS = 1_600_000_000_000_000_000
 
@@ -158,14 +159,20 @@ def test_opaque_is_found_under_userxattr_too(tmp_path: Path) -> None:
 
 def test_deep_trees_are_walked(tmp_path: Path) -> None:
     current = os.open(tmp_path, os.O_RDONLY)
-    for _ in range(500):
-        os.mkdir("dir", dir_fd=current)
-        deeper = os.open("dir", os.O_RDONLY, dir_fd=current)
+    for _ in range(1500):
+        os.mkdir("d", dir_fd=current)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=current)
         os.close(current)
         current = deeper
     os.close(current)
-    assert len(list(overlay_changes(str(tmp_path)))) == 500
-    assert len(list(tree_changes(str(tmp_path / "dir/dir"), str(tmp_path)))) == 500
+    assert len(list(overlay_changes(str(tmp_path)))) == 1500
+    assert len(list(tree_changes(str(tmp_path / "d/d"), str(tmp_path)))) == 1500
+    deep = DirectoryLayer(str(tmp_path))
+    assert len(list(MergedView([deep]).walk())) == 1500
+    assert len(list(MergedView([deep, DirectoryLayer(str(tmp_path))]).walk())) == 1500
+    # Nobody else's tools can remove it.
+    rootfs.remove_in_directory(current := os.open(tmp_path, os.O_RDONLY), "d")
+    os.close(current)
 
 
 def test_a_file_that_goes_away_meanwhile_is_an_error_with_its_name(

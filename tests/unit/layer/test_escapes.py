@@ -1,5 +1,9 @@
-"""Ways out of the root, by name. Each is tried on both forms of unpacking."""
+"""Ways out of the root, by name. Each is tried on both forms of unpacking.
 
+And once more without openat2, as on kernels before 5.6.
+"""
+
+import errno
 import io
 import os
 from collections.abc import Iterator
@@ -11,6 +15,7 @@ from support.tars import END, octal, padded, pax_header, raw_header
 from tierce.errors import CorruptLayer, LayerError, UnsafeLayer
 from tierce.layer.apply import apply_layer
 from tierce.layer.limits import Limits
+from tierce.linux import rootfs
 
 SECRET = b"untouched"
 
@@ -49,9 +54,18 @@ class Prison:
         return state
 
 
-@pytest.fixture(params=["overlay", "remove"])
-def prison(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Prison]:
-    made = Prison(tmp_path, request.param)
+@pytest.fixture(params=["overlay", "remove", "overlay, old kernel", "remove, old kernel"])
+def prison(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Prison]:
+    whiteouts, _, old_kernel = request.param.partition(", ")
+    if old_kernel:
+
+        def lacking(*_: object) -> int:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+        monkeypatch.setattr(rootfs, "openat2", lacking)
+    made = Prison(tmp_path, whiteouts)
     yield made
     made.check()
 
