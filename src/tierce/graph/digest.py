@@ -12,8 +12,11 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from typing import Any
 
-_FORM = "tierce-op-1"
+_FORM = "tierce-op-2"
 """Changes whenever the canonical form does, so that old cache records are not mistaken."""
+
+_NOT_HASHED = ("proxy", "limits")
+"""Fields of Exec that make no other result."""
 
 
 def op_digest(op: Op) -> str:
@@ -30,9 +33,8 @@ def canonical_form(op: Op) -> bytes:
     if isinstance(op, ImageSource):
         fields: list[Any] = [str(diff_id) for diff_id in op.diff_ids]
     else:
-        if isinstance(op, Exec) and op.proxy:
-            op = op.replace(proxy=())
-        fields = [_plain(getattr(op, field)) for field in op._fields]
+        hidden = _NOT_HASHED if isinstance(op, Exec) else ()
+        fields = [_plain(getattr(op, field)) for field in op._fields if field not in hidden]
     text = json.dumps([_FORM, type(op).__name__, fields], ensure_ascii=True, separators=(",", ":"))
     return text.encode()
 
@@ -42,4 +44,6 @@ def _plain(value: Any) -> Any:
         return [type(value).__name__, *[_plain(getattr(value, name)) for name in value._fields]]
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, bytes):
+        return sha256_hex(value)
     return value

@@ -35,6 +35,34 @@ class LocalSource(Value):
     name: str
 
 
+class HttpSource(Value):
+    """One file, fetched from `url`, as the only file of a file system. No inputs.
+
+    `name` is what the file is called, empty to find that out from the answer; `mode` its
+    permission bits. `checksum` is the digest that its content must have, or empty.
+    """
+
+    url: str
+    checksum: str = ""
+    name: str = ""
+    mode: int = 0o600
+
+
+class GitSource(Value):
+    """The tree of a commit. No inputs.
+
+    `remote` is what git can fetch from; `reference` a branch, tag, ref or commit, empty for the
+    default branch; `subdirectory` the part of the tree that is wanted, relative. `checksum` is the
+    commit, or the beginning of its name, that `reference` must stand for, or empty.
+    """
+
+    remote: str
+    reference: str = ""
+    subdirectory: str = ""
+    keep_git_directory: bool = False
+    checksum: str = ""
+
+
 class Bind(Value):
     """Shows `source` inside input number `input` at `target`, for one Exec only.
 
@@ -65,7 +93,69 @@ class CacheMount(Value):
     source: str = "/"
 
 
-Mount = Bind | CacheMount
+class Tmpfs(Value):
+    """An empty directory in memory at `target`, of `size` bytes at most (0: the kernel's limit)."""
+
+    target: str
+    size: int = 0
+
+
+class Secret(Value):
+    """The secret called `id`: as a file at `target`, as the variable `env`, or both.
+
+    An empty `target` or `env` means not in that way. A secret that was not given is left out,
+    unless it is `required`. What the secret is has no part in the digest.
+    """
+
+    id: str
+    target: str = ""
+    env: str = ""
+    required: bool = False
+    mode: int = 0o400
+    uid: int = 0
+    gid: int = 0
+
+
+class Ssh(Value):
+    """A socket at `target` of the agent that the caller calls `id`; see `Secret`."""
+
+    id: str
+    target: str
+    required: bool = False
+    mode: int = 0o600
+    uid: int = 0
+    gid: int = 0
+
+
+Mount = Bind | CacheMount | Tmpfs | Secret | Ssh
+
+
+class Ulimit(Value):
+    """A limit of setrlimit(2) for a process; -1 is no limit."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+class Limits(Value):
+    """What a process may use at most; 0 and "" say nothing about it.
+
+    `memory` and `memory_swap` (memory and swap together, -1: no limit) are bytes, `cpu_period` and
+    `cpu_quota` microseconds, `cpu_shares` is relative to 1024; `cpuset_cpus` and `cpuset_mems` are
+    lists as "0-3,7". `shm_size` is that of /dev/shm in bytes.
+    """
+
+    memory: int = 0
+    memory_swap: int = 0
+    cpu_shares: int = 0
+    cpu_period: int = 0
+    cpu_quota: int = 0
+    cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    ulimits: tuple[Ulimit, ...] = ()
+    shm_size: int = 0
+    cgroup_parent: str = ""
 
 
 class Exec(Value):
@@ -73,8 +163,9 @@ class Exec(Value):
 
     `env` holds (name, value) pairs in order; `user` is what USER says, unresolved ("", "app",
     "1000:1000"); `network` is "default", "host" or "none"; `hosts` are extra lines of
-    /etc/hosts as (name, address). `cwd` is made when absent. `proxy` is put behind `env`, but a
-    build behind another proxy is the same build: it has no part in the digest.
+    /etc/hosts as (name, address). `cwd` is made when absent. `security` is "sandbox" or
+    "insecure". `proxy` is put behind `env`; neither it nor the `limits` have a part in the
+    digest: a build behind another proxy, or on a smaller machine, is the same build.
     """
 
     args: tuple[str, ...]
@@ -84,7 +175,9 @@ class Exec(Value):
     mounts: tuple[Mount, ...] = ()
     network: str = "default"
     hosts: tuple[tuple[str, str], ...] = ()
+    security: str = "sandbox"
     proxy: tuple[tuple[str, str], ...] = ()
+    limits: Limits = Limits()
 
 
 class Copy(Value):
@@ -94,7 +187,8 @@ class Copy(Value):
     that ends in "/" or names a directory means its contents. `destination` keeps its trailing "/",
     which makes it a directory. `owner` is what --chown says, unresolved, or empty to keep
     the owners of the source. `mode` is what --chmod says (see `modes`), or empty. `unpack` extracts
-    local tar archives, as ADD does.
+    local tar archives, as ADD does. `excludes` are patterns, in the form of .dockerignore, of what
+    is left out; with `parents` sources keep the directories they are in, from "/./" on.
     """
 
     sources: tuple[str, ...]
@@ -102,6 +196,8 @@ class Copy(Value):
     owner: str = ""
     mode: str = ""
     unpack: bool = False
+    excludes: tuple[str, ...] = ()
+    parents: bool = False
 
 
 class MakeDirectory(Value):
@@ -115,4 +211,17 @@ class MakeDirectory(Value):
     owner: str = ""
 
 
-Op = Scratch | ImageSource | LocalSource | Exec | Copy | MakeDirectory
+class MakeFile(Value):
+    """Writes `content` to the file `path` in input 0, whose parents are made."""
+
+    path: str
+    content: bytes
+    mode: int = 0o644
+
+
+class Merge(Value):
+    """Lays the layers of input 1, which was made on nothing, over input 0 (`COPY --link`)."""
+
+
+Source = Scratch | ImageSource | LocalSource | HttpSource | GitSource
+Op = Source | Exec | Copy | MakeDirectory | MakeFile | Merge

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from tierce.graph.ops import Mount
     from tierce.solver.types import Step
     from tierce.store import Store
     from tierce.worker.context import LocalTree
@@ -100,10 +101,12 @@ class ExecRunner:
     # Mounts
 
     def _open_mount(
-        self, mount: Bind | CacheMount, inputs: Sequence[Result], step: Step, stack: ExitStack
+        self, mount: Mount, inputs: Sequence[Result], step: Step, stack: ExitStack
     ) -> BindMount:
         if isinstance(mount, CacheMount):
             return stack.enter_context(self._cache(mount, inputs, step))
+        if not isinstance(mount, Bind):
+            raise TypeError(f"not a mount of files: {mount}")
         result, source = inputs[mount.input], mount.source
         if not isinstance(result, FileSystem):
             result, source = self._gathered(result, source)

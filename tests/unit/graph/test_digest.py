@@ -71,7 +71,7 @@ def test_image_is_known_by_its_layers_alone() -> None:
 def test_digest_stays_what_it_was() -> None:
     """A changed form would orphan every cache record: it comes with a new `_FORM`."""
     assert canonical_form(MakeDirectory("/c", mode=0o700, owner="1:2")) == (
-        b'["tierce-op-1","MakeDirectory",["/c",448,"1:2"]]'
+        b'["tierce-op-2","MakeDirectory",["/c",448,"1:2"]]'
     )
 
 

@@ -45,8 +45,8 @@ class Runner:
         self.runs.append(op.args)
         self.before_reading()
         for mount in op.mounts:
-            source = inputs[mount.input]
             assert isinstance(mount, Bind)
+            source = inputs[mount.input]
             tree = files.tree_of(self.store, source)
             files.gather(self.store, tree, mount.source)
         parent = self.store.snapshots.get(base.snapshot) if base.snapshot is not None else None

@@ -1,0 +1,165 @@
+"""One build, from its request to its result.
+
+Reads the Dockerfile, resolves its bases, lowers it to a graph, solves that, and makes an image of
+the result. Everything that happens is told to a listener as typed events.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+
+from tierce.builder.contexts import open_context
+from tierce.builder.definition import read_definition
+from tierce.builder.images import ImageResolver
+from tierce.builder.request import BuildRequest, BuildResult
+from tierce.dockerfile.parser import parse
+from tierce.errors import BuildError, Cancelled
+from tierce.export.image import export_image
+from tierce.frontend.lower import lower
+from tierce.frontend.options import Options
+from tierce.oci.platform import Platform
+from tierce.oci.reference import Reference
+from tierce.solver.progress import VertexWarning
+from tierce.solver.reporting import reported_step
+from tierce.solver.scheduler import Solver
+from tierce.worker.results import FileSystem
+from tierce.worker.runner import Runner
+from tierce.worker.worker import BuildWorker, LocalContext
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tierce.dockerfile.parser import DockerfileWarning
+    from tierce.frontend.options import Plan
+    from tierce.solver.progress import Listener
+    from tierce.store import Store
+
+_LOCK_POLL_SECONDS = 0.02
+
+
+def build(
+    store: Store,
+    request: BuildRequest,
+    listener: Listener = lambda event: None,
+    *,
+    cancelled: threading.Event | None = None,
+) -> BuildResult:
+    """Build one image into a store.
+
+    Equal steps are run once, by whichever process comes first. The tags move when all else is
+    done. Raises DockerfileError, BuildError (StepFailed for a RUN), NotFound for a base that is
+    not there, Cancelled when the event was set, StoreError.
+    """
+    with store.leases.take("build"):
+        return _Build(store, request, listener, cancelled or threading.Event()).run()
+
+
+class _Build:
+    """One build under way."""
+
+    def __init__(
+        self, store: Store, request: BuildRequest, listener: Listener, cancelled: threading.Event
+    ) -> None:
+        self._store = store
+        self._request = request
+        self._listener = listener
+        self._cancelled = cancelled
+        self._tags = [_tag(text) for text in request.tags]
+        self._platform = Platform.parse(request.platform) if request.platform else None
+
+    def run(self) -> BuildResult:
+        definition = read_definition(self._request, self._listener)
+        dockerfile = parse(definition.text, definition.name)
+        resolver = ImageResolver(self._store, self._listener)
+        plan = lower(dockerfile, self._options(), resolver)
+        warnings = tuple(self._warn(warning, definition.name) for warning in plan.warnings)
+        context = None
+        if plan.needs_context:
+            context = open_context(self._store, self._request, self._listener)
+        try:
+            snapshot = self._solve(plan, context, dockerfile.source)
+        finally:
+            if context is not None:
+                context.save()
+        return self._export(plan, snapshot, warnings)
+
+    def _options(self) -> Options:
+        request = self._request
+        environment = dict(request.environment)
+        arguments = {
+            name: environment.get(name) if value is None else value
+            for name, value in request.build_args
+        }
+        return Options(
+            target=request.target,
+            build_args={name: value for name, value in arguments.items() if value is not None},
+            labels=dict(request.labels),
+            no_cache=request.no_cache,
+            platform=self._platform,
+            build_platform=Platform.host(),
+            network=request.network,
+            add_hosts=request.add_hosts,
+            source_date_epoch=request.source_date_epoch,
+        )
+
+    # Running
+
+    def _solve(self, plan: Plan, context: LocalContext | None, source: str) -> int | None:
+        contexts = {"context": context} if context else {}
+        image_steps = {layer.vertex.digest for layer in plan.layers}
+        with Runner(self._store, image_steps) as runner:
+            worker = BuildWorker(self._store, contexts, runner)
+            solver = Solver(
+                worker, self._store.records, self._lock, self._listener, cancelled=self._cancelled
+            )
+            try:
+                [result] = solver.solve([plan.vertex])
+            except BuildError as error:
+                error.source = error.source or source
+                raise
+        assert isinstance(result, FileSystem)
+        return result.snapshot
+
+    @contextmanager
+    def _lock(self, key: str) -> Iterator[None]:
+        """A lock across processes; waiting for it ends when the build is cancelled."""
+        while True:
+            with self._store.locks.try_hold(key) as held:
+                if held:
+                    yield
+                    return
+            if self._cancelled.wait(_LOCK_POLL_SECONDS):
+                raise Cancelled("build: cancelled")
+
+    def _warn(self, found: DockerfileWarning, file: str) -> VertexWarning:
+        warning = VertexWarning("", found.message, url=found.url, file=file, line=found.line)
+        self._listener(warning)
+        return warning
+
+    def _export(
+        self, plan: Plan, snapshot: int | None, warnings: tuple[VertexWarning, ...]
+    ) -> BuildResult:
+        with reported_step("exporting to image", self._listener) as step:
+            exported = export_image(
+                self._store,
+                snapshot,
+                plan.config,
+                self._tags,
+                step.part,
+                inherited_history=plan.inherited_history,
+                epoch=plan.source_date_epoch,
+            )
+        image = exported.image
+        names = tuple(str(tag) for tag in self._tags)
+        return BuildResult(image.config, image.manifest, names, warnings)
+
+
+def _tag(text: str) -> Reference:
+    reference = Reference.parse(text)
+    if reference.digest is not None:
+        raise BuildError(
+            f"tag {text}: a tag cannot name a digest", hint="leave out what follows the @"
+        )
+    return reference.with_default_tag()

@@ -1,0 +1,81 @@
+"""From the flags of `tierce image build` to the request that they make."""
+
+from __future__ import annotations
+
+import os
+
+from tierce.client.builds import BuildRequest
+from tierce.errors import UsageError
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from tierce.cli.flags import Parsed
+    from tierce.cli.session import Session
+
+NETWORKS = ("default", "host", "none")
+
+
+def request_of(options: Parsed, session: Session) -> BuildRequest:
+    """What the flags ask for. Raises UsageError."""
+    context, dockerfile, text = options.arguments[0], options.text("file"), None
+    if context == "-" or dockerfile == "-":
+        if context == "-" and dockerfile == "-":
+            raise UsageError("standard input cannot be both the context and the Dockerfile")
+        text = session.stdin.buffer.read()
+        dockerfile = ""
+        if context == "-":
+            context = ""
+    if options.text("network") not in NETWORKS:
+        raise UsageError(
+            f"network {options.text('network')}: not supported in builds",
+            hint=f"one of {', '.join(NETWORKS)}",
+        )
+    environ = session.environ
+    return BuildRequest(
+        context=context,
+        dockerfile=found_dockerfile(context, dockerfile),
+        dockerfile_text=text,
+        tags=tuple(options.texts("tag")),
+        build_args=tuple(options.pairs("build-arg")),
+        labels=tuple((name, value or "") for name, value in options.pairs("label")),
+        target=options.text("target"),
+        platform=options.text("platform"),
+        no_cache=options.flag("no-cache"),
+        pull=options.flag("pull"),
+        network=options.text("network"),
+        add_hosts=tuple(host_of(text) for text in options.texts("add-host")),
+        environment=tuple(environ.items()),
+        source_date_epoch=epoch_of(options, session),
+    )
+
+
+def found_dockerfile(context: str, given: str) -> str:
+    """The path of the Dockerfile: as given or, as docker has it, below the context."""
+    if given and context and not os.path.exists(given):
+        below = os.path.join(context, given)
+        if os.path.exists(below):
+            return below
+    return given
+
+
+def host_of(text: str) -> tuple[str, str]:
+    """(name, address) of `name:address` or `name=address`. Raises UsageError."""
+    for separator in ("=", ":"):
+        name, found, address = text.partition(separator)
+        if found and name and address:
+            return name, address.strip("[]")
+    raise UsageError(f"invalid host: {text}", hint="write it as name:address")
+
+
+def epoch_of(options: Parsed, session: Session) -> int | None:
+    """SOURCE_DATE_EPOCH, as a build argument or from the environment. Raises UsageError."""
+    given = dict(options.pairs("build-arg"))
+    text = given.get("SOURCE_DATE_EPOCH") or session.environ.get("SOURCE_DATE_EPOCH", "")
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise UsageError(
+            f"invalid SOURCE_DATE_EPOCH: {text}", hint="it is a number of seconds since 1970"
+        ) from None
