@@ -1,0 +1,117 @@
+"""The mounts of a RUN step: what is put beside its root file system while it runs."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, contextmanager
+
+from tierce.graph.ops import Bind, CacheMount
+from tierce.layer.apply import apply_layer
+from tierce.linux.mounts import MountSpec
+from tierce.runtime.bundle import BindMount
+from tierce.worker.files import gather, tree_of
+from tierce.worker.results import FileSystem
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from tierce.graph.ops import Mount
+    from tierce.store import Store
+    from tierce.worker.context import LocalTree
+    from tierce.worker.results import Result
+
+
+class StepMounts:
+    """Opens the mounts of one step; a context manager that lets go of them again."""
+
+    def __init__(self, store: Store, inputs: Sequence[Result]) -> None:
+        self._store = store
+        self._inputs = inputs
+        self._stack = ExitStack()
+
+    def __enter__(self) -> StepMounts:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def open(self, mount: Mount) -> BindMount:
+        """What the runtime is to mount. Raises BuildError, StoreError."""
+        if isinstance(mount, CacheMount):
+            return self._stack.enter_context(self._cache(mount))
+        if not isinstance(mount, Bind):
+            raise TypeError(f"not a mount of files: {mount}")
+        result, source = self._inputs[mount.input], mount.source
+        if not isinstance(result, FileSystem):
+            result, source = self._gathered(result, source)
+        root = self._stack.enter_context(self._mounted(result, read_only=mount.read_only))
+        return BindMount(mount.target, tuple(root), source, read_only=mount.read_only)
+
+    def _gathered(self, tree: LocalTree, source: str) -> tuple[FileSystem, str]:
+        """A snapshot of a part of the build context, and where in it that part is."""
+        resolved = tree.resolve(source)
+        entry = tree.lookup(resolved)
+        name = "" if entry is None or entry.kind == "dir" else resolved.rpartition("/")[2]
+        return gather(self._store, tree, source), f"/{name}"
+
+    @contextmanager
+    def _mounted(self, result: FileSystem, *, read_only: bool) -> Iterator[Sequence[MountSpec]]:
+        """The mounts of what a bind mount shows; a writable one writes to a layer that is lost."""
+        snapshots = self._store.snapshots
+        if read_only and result.snapshot is not None:
+            yield snapshots.mounts(result.snapshot, read_only=True)
+            return
+        active = snapshots.prepare(result.snapshot)
+        try:
+            yield snapshots.mounts(active, read_only=read_only)
+        finally:
+            snapshots.discard(active)
+
+    @contextmanager
+    def _cache(self, mount: CacheMount) -> Iterator[BindMount]:
+        """A cache mount: one for all, one at a time ("locked"), or one for each ("private")."""
+        with ExitStack() as stack:
+            name = mount.id
+            if mount.sharing == "locked":
+                stack.enter_context(self._store.lock(f"cache-mount-use {name}"))
+            elif mount.sharing == "private":
+                name = self._free_cache(name, stack)
+            directory = self._store.cache_mounts.directory(
+                name,
+                mode=mount.mode,
+                uid=mount.uid,
+                gid=mount.gid,
+                initialise=self._filler(mount),
+            )
+            root = MountSpec("bind", os.fspath(directory), "", ("rbind",))
+            yield BindMount(mount.target, (root,), read_only=mount.read_only)
+
+    def _free_cache(self, name: str, stack: ExitStack) -> str:
+        """The first of `name`, `name#2`, … that nobody uses now; held until the stack closes."""
+        number = 1
+        while True:
+            candidate = name if number == 1 else f"{name}#{number}"
+            lock = f"cache-mount-use {candidate}"
+            if stack.enter_context(self._store.locks.try_hold(lock)):
+                return candidate
+            number += 1
+
+    def _filler(self, mount: CacheMount) -> Callable[[Path], object] | None:
+        """Copies what a new cache starts with, when the mount says `from`."""
+        if not mount.input:
+            return None
+        tree = tree_of(self._store, self._inputs[mount.input])
+        store = self._store
+
+        def fill(directory: Path) -> None:
+            gathered = gather(store, tree, mount.source)
+            if gathered.snapshot is None:
+                return
+            [layer] = store.snapshots.chain(gathered.snapshot)
+            assert layer.diff_id is not None
+            with store.layers.open_tar(layer.diff_id) as stream:
+                apply_layer(stream, os.fspath(directory), whiteouts="remove")
+
+        return fill
