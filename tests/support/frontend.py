@@ -173,10 +173,10 @@ def _describe(vertex: Vertex) -> dict[str, Any]:
         }
     elif isinstance(op, Copy):
         found |= {
-            "copy": list(op.sources),
+            "copy": [source for part in op.parts for source in part.sources],
             "to": op.destination,
             "owned": bool(op.owner),
-            "unpack": op.unpack,
+            "unpack": op.parts[0].unpack,
             "mode": op.mode,
         }
     else:

@@ -180,24 +180,38 @@ class Exec(Value):
     limits: Limits = Limits()
 
 
-class Copy(Value):
-    """Copies `sources` out of input 1 to `destination` in input 0.
+class CopyPart(Value):
+    """What a Copy takes out of its input number `input`.
 
-    Sources are paths below the root of input 1 and may hold wildcards (Go's path.Match); one
-    that ends in "/" or names a directory means its contents. `destination` keeps its trailing "/",
-    which makes it a directory. `owner` is what --chown says, unresolved, or empty to keep
-    the owners of the source. `mode` is what --chmod says (see `modes`), or empty. `unpack` extracts
-    local tar archives, as ADD does. `excludes` are patterns, in the form of .dockerignore, of what
-    is left out; with `parents` sources keep the directories they are in, from "/./" on.
+    `sources` are paths below the root of that input. They may hold wildcards (Go's path.Match), a
+    link at the end of one is followed, and one that names a directory means its contents. When
+    they are `literal` they are names of what was made for this copy: no character has a meaning,
+    and a directory that is not there yet is made with its mode and owner. `unpack` extracts
+    tar archives, as ADD does. `includes` are patterns, in the form of .dockerignore, of what is
+    taken of a directory; the directories that it is in come with it (`--parents`).
     """
 
+    input: int
     sources: tuple[str, ...]
+    literal: bool = False
+    unpack: bool = False
+    includes: tuple[str, ...] = ()
+
+
+class Copy(Value):
+    """Copies the parts, one after the other, to `destination` in input 0, as one layer.
+
+    `destination` keeps its trailing "/", which makes it a directory. `owner` is what --chown
+    says, unresolved, or empty to keep the owners of the source. `mode` is what --chmod says (see
+    `modes`), or empty. `excludes` are patterns, in the form of .dockerignore, of what is left out
+    of directories. No more than one of the inputs is a directory of the caller.
+    """
+
+    parts: tuple[CopyPart, ...]
     destination: str
     owner: str = ""
     mode: str = ""
-    unpack: bool = False
     excludes: tuple[str, ...] = ()
-    parents: bool = False
 
 
 class MakeDirectory(Value):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tierce.layer.entry import Entry
     from tierce.layer.view import Tree
     from tierce.worker.context import LocalTree
-    from tierce.worker.sources import Source
+    from tierce.worker.sources import Source, Wanted
 
 _MAX_REMEMBERED = 64
 _BATCH = 512
@@ -41,12 +41,17 @@ class Selection(Value):
     checksums: Sequence[int] = ()
 
 
-def select(tree: Tree, sources: Sequence[Source]) -> Selection:
-    """The digest of sources and all below them, which are read where their digest is unknown."""
+def select(tree: Tree, sources: Sequence[Source], wanted: Wanted) -> Selection:
+    """The digest of sources and all below them, which are read where their digest is unknown.
+
+    `sources` are what `find_sources` says is wanted.
+    """
     selected = _Selected(tree)
     for source in sources:
         if source.entry.kind == "dir":
             selected.start("dir")
+            if wanted.literal:
+                selected.add(source.entry, "")
             cut = len(source.path) + 1 if source.path else 0
             for entry in tree.walk(source.path):
                 selected.add(entry, entry.path[cut:])

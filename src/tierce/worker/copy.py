@@ -16,6 +16,7 @@ from tierce.errors import BuildError
 from tierce.graph.modes import parse_mode
 from tierce.layer.entry import Entry
 from tierce.worker.archives import Spool, open_archive, unpack
+from tierce.worker.context import LocalTree
 from tierce.worker.owners import ROOT
 from tierce.worker.sources import clean
 
@@ -23,7 +24,7 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tierce.graph.ops import Copy
+    from tierce.graph.ops import Copy, CopyPart
     from tierce.layer.entry import Content
     from tierce.layer.view import Tree
     from tierce.store.blob_writer import BlobWriter
@@ -40,7 +41,6 @@ class Copier:
     def __init__(
         self,
         op: Copy,
-        tree: Tree,
         draft: LayerDraft,
         owner: Owner | None,
         temporary: Callable[[], BlobWriter],
@@ -48,11 +48,11 @@ class Copier:
     ) -> None:
         """`owner` is the resolved --chown, or None to keep the owners of the source.
 
-        `temporary` makes a file for what ADD has to decompress. Digests that the source knows
-        are taken over for files of at least `trusted_size` bytes; the rest is hashed.
+        `temporary` makes a file for what ADD has to decompress. Digests that a directory of the
+        caller knows are taken over for files of at least `trusted_size` bytes, those of other
+        trees in any case; the rest is hashed.
         """
         self._op = op
-        self._tree = tree
         self._draft = draft
         self._owner = owner
         self._mode = parse_mode(op.mode) if op.mode else None
@@ -60,14 +60,16 @@ class Copier:
         absolute = self._mode.absolute if self._mode is not None else None
         self._made_mode = _DIRECTORY_MODE if absolute is None else absolute & 0o777
         self._trusted_size = trusted_size
+        self._tree: Tree
+        self._is_local = False
         self._cleanup = ExitStack()
         self._spool = Spool(temporary, self._cleanup)
         self.copied: dict[str, Entry] = {}
-        """The files that were put into the draft as they are, by their path there."""
+        """The files of the caller's directory that are in the draft, by their path there."""
         self.trusted: list[Entry] = []
         """Those whose digest was taken over."""
-        self.unpacked: list[Entry] = []
-        """The archives whose entries were put into the draft."""
+        self.consumed: list[Entry] = []
+        """Files of the caller's directory that were read, but are not as they are in the draft."""
 
     def __enter__(self) -> Copier:
         return self
@@ -76,14 +78,19 @@ class Copier:
         """Forget what was decompressed; contents in the draft must have been read by now."""
         self._cleanup.close()
 
-    def copy(self, sources: Sequence[Source]) -> None:
-        """Put all sources where the destination says. Raises BuildError, LayerError."""
+    def copy(self, part: CopyPart, tree: Tree, sources: Sequence[Source]) -> None:
+        """Put sources, found in a tree, where the destination says.
+
+        Raises BuildError, LayerError.
+        """
+        self._tree = tree
+        self._is_local = isinstance(tree, LocalTree)
         for source in sources:
             is_file = source.entry.kind == "file"
-            if not (self._op.unpack and is_file and self._unpack(source)):
-                self._copy_one(source)
+            if not (part.unpack and is_file and self._unpack(source)):
+                self._copy_one(source, keep_top=part.literal)
 
-    def _copy_one(self, source: Source) -> None:
+    def _copy_one(self, source: Source, *, keep_top: bool) -> None:
         draft, destination = self._draft, self._op.destination
         is_directory = source.entry.kind == "dir"
         # What a trailing slash calls a directory becomes one, whatever is copied there.
@@ -93,7 +100,10 @@ class Copier:
         target = draft.resolve(clean(destination))
         there = draft.lookup(target)
         if is_directory:
-            if there is None:
+            if there is None and keep_top:
+                self._make_directories(target.rpartition("/")[0])
+                draft.put(*self._item(source.entry, target))
+            elif there is None:
                 self._make_directories(target)
             self._merge(source, target)
             return
@@ -137,11 +147,14 @@ class Copier:
             mode = self._mode.apply(mode, is_directory=kind == "dir")
         if kind != "file":
             return Entry(path, kind, mode, uid, gid, 0, mtime_ns, link, device, xattrs), None
-        self.copied[path] = entry
-        if digest and size >= self._trusted_size:
-            self.trusted.append(entry)
-        else:
-            digest = b""
+        if self._is_local:
+            self.copied[path] = entry
+            if digest and size >= self._trusted_size:
+                self.trusted.append(entry)
+            else:
+                digest = b""
+        elif self.copied:
+            self.copied.pop(path, None)
         made = Entry(path, kind, mode, uid, gid, size, mtime_ns, "", (0, 0), xattrs, digest)
         return made, self._tree.content(entry)
 
@@ -155,7 +168,11 @@ class Copier:
             top = draft.resolve(clean(self._op.destination))
             draft.make_directories(top, _DIRECTORY_MODE, self._owner or ROOT)
             unpack(archive, draft, top, self._owner)
-        self.unpacked.append(source.entry)
+        # Whatever was copied before may be something else now.
+        self.consumed += self.copied.values()
+        self.copied.clear()
+        if self._is_local:
+            self.consumed.append(source.entry)
         return True
 
     def _make_directories(self, path: str) -> None:

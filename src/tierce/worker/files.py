@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from tierce.errors import BuildError, Cancelled, LayerError
-from tierce.graph.ops import Copy
+from tierce.graph.ops import Copy, CopyPart
 from tierce.layer.index import LayerIndex
 from tierce.layer.writer import write_layer
 from tierce.oci.media_types import OCI_LAYER
@@ -15,7 +15,7 @@ from tierce.worker.copy import Copier
 from tierce.worker.draft import LayerDraft
 from tierce.worker.owners import ROOT, resolve_owner
 from tierce.worker.results import FileSystem
-from tierce.worker.sources import clean, find_sources
+from tierce.worker.sources import clean, find_sources, wanted_of
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _TRUSTED_BYTES = 8 << 10
 
 
 class Copied(Value):
-    """The result of a COPY, and the digest of each file of the source as it was copied."""
+    """The result of a COPY, and the digest of each file of the caller as it was copied."""
 
     result: FileSystem
     digests: Sequence[tuple[Entry, bytes]]
@@ -49,41 +49,57 @@ def tree_of(store: Store, result: Result) -> Tree:
 
 
 def copy(
-    store: Store, op: Copy, base: FileSystem, tree: Tree, cancelled: Event | None = None
+    store: Store,
+    op: Copy,
+    base: FileSystem,
+    trees: Sequence[Tree],
+    cancelled: Event | None = None,
 ) -> Copied:
-    """COPY and ADD: the base with a layer of what is copied out of a tree.
+    """COPY and ADD: the base with a layer of what is copied out of trees, a tree for each part.
 
     Raises BuildError when a source is absent or a destination is in the way, Cancelled.
     """
     below = tree_of(store, base) if base.snapshot is not None else None
+    local = next((tree for tree in trees if isinstance(tree, LocalTree)), None)
     try:
-        sources = list(find_sources(tree, op.sources))
+        found = [
+            (part, tree, list(find_sources(tree, wanted_of(op, part))))
+            for part, tree in zip(op.parts, trees)
+        ]
         owner = resolve_owner(op.owner, below) if op.owner else None
         # Today's date for the directories that are made would give another layer each time.
-        mtime_ns = sources[0].entry.mtime_ns if sources else 0
+        mtime_ns = next((each[0].entry.mtime_ns for _, _, each in found if each), 0)
 
         def attempt(trusted_size: int) -> tuple[Copier, LayerResult] | None:
             draft = LayerDraft(below, mtime_ns)
-            with Copier(op, tree, draft, owner, store.blobs.writer, trusted_size) as copier:
-                copier.copy(sources)
-                layer = _write(store, draft.items(), cancelled, lambda: _still_true(copier, tree))
+            with Copier(op, draft, owner, store.blobs.writer, trusted_size) as copier:
+                for part, tree, sources in found:
+                    copier.copy(part, tree, sources)
+                layer = _write(store, draft.items(), cancelled, lambda: _still_true(copier, local))
             return (copier, layer) if layer is not None else None
 
-        done = attempt(_TRUSTED_BYTES if isinstance(tree, LocalTree) else 0) or attempt(sys.maxsize)
+        done = attempt(_TRUSTED_BYTES) or attempt(sys.maxsize)
     except LayerError as error:
         raise BuildError(error.message, hint=error.hint) from error
     assert done is not None
     copier, layer = done
+    return Copied(_add(store, base, layer), _digests(copier, layer, local))
+
+
+def _digests(
+    copier: Copier, layer: LayerResult, local: LocalTree | None
+) -> list[tuple[Entry, bytes]]:
+    """The digest of each file of the caller's directory, as it was read."""
     digests = [
         (copier.copied[entry.path], entry.digest)
         for entry in layer.entries
         if entry.kind == "file" and entry.path in copier.copied
     ]
-    if isinstance(tree, LocalTree):
-        for archive in copier.unpacked:
-            digests.append((archive, tree.file_digest(archive)))
-            tree.check_unchanged(archive)
-    return Copied(_add(store, base, layer), digests)
+    if local is not None:
+        for entry in copier.consumed:
+            digests.append((entry, local.file_digest(entry)))
+            local.check_unchanged(entry)
+    return digests
 
 
 def gather(store: Store, tree: Tree, path: str) -> FileSystem:
@@ -92,12 +108,12 @@ def gather(store: Store, tree: Tree, path: str) -> FileSystem:
     Made once in a build. Raises BuildError, also when it is not what the build has seen there
     before.
     """
-    op = Copy((path,), "/")
+    op = Copy((CopyPart(1, (path,)),), "/")
     if not isinstance(tree, LocalTree):
-        return copy(store, op, FileSystem(None), tree).result
+        return copy(store, op, FileSystem(None), [tree]).result
     with tree.gathering:
         if path not in tree.gathered:
-            copied = copy(store, op, FileSystem(None), tree)
+            copied = copy(store, op, FileSystem(None), [tree])
             for entry, digest in copied.digests:
                 tree.confirm(entry, digest)
             tree.gathered[path] = copied.result.snapshot
@@ -142,9 +158,9 @@ def _write(
     return layer
 
 
-def _still_true(copier: Copier, tree: Tree) -> bool:
+def _still_true(copier: Copier, tree: LocalTree | None) -> bool:
     """Whether the digests that a copy took over are those of what it has read since."""
-    return not isinstance(tree, LocalTree) or tree.are_unchanged(copier.trusted)
+    return tree is None or tree.are_unchanged(copier.trusted)
 
 
 def _add(store: Store, base: FileSystem, layer: LayerResult) -> FileSystem:

@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from tierce.store import Store
     from tierce.worker.content import RememberedSelections
     from tierce.worker.results import Result
-
-Patterns = tuple[str, ...]
-"""Paths with wildcards, such as the sources of a COPY."""
+    from tierce.worker.sources import Wanted
 
 
 class Selector:
@@ -34,48 +32,51 @@ class Selector:
     def __init__(self, store: Store, remembered: Mapping[LocalTree, RememberedSelections]) -> None:
         self._store = store
         self._remembered = remembered
-        self._stored: dict[tuple[int | None, Patterns], Selection] = {}
-        self._local: dict[LocalTree, dict[Patterns, Selection]] = {}
+        self._stored: dict[tuple[int | None, Wanted], Selection] = {}
+        self._local: dict[LocalTree, dict[Wanted, Selection]] = {}
         self._lock = threading.Lock()
 
-    def select(self, source: Result, patterns: Patterns) -> Selection:
-        """What patterns select in the result of a step. Raises BuildError."""
+    def select(self, source: Result, wanted: Wanted) -> Selection:
+        """The digest of what is wanted of the result of a step. Raises BuildError."""
         if isinstance(source, LocalTree):
             with self._lock:
                 known = self._local.setdefault(source, {})
-                if patterns not in known:
-                    known[patterns] = self._select_local(source, patterns)
-                return known[patterns]
-        name = (source.snapshot, patterns)
+                if wanted not in known:
+                    known[wanted] = self._select_local(source, wanted)
+                return known[wanted]
+        name = (source.snapshot, wanted)
         if name not in self._stored:
             try:
                 tree = worker.files.tree_of(self._store, source)
-                self._stored[name] = select(tree, list(find_sources(tree, patterns)))
+                self._stored[name] = select(tree, list(find_sources(tree, wanted)), wanted)
             except LayerError as error:
                 raise BuildError(error.message, hint=error.hint) from error
         return self._stored[name]
 
-    def after_copy(
-        self, tree: LocalTree, patterns: Patterns, digests: Iterable[tuple[Entry, bytes]]
-    ) -> Selection:
-        """What patterns selected for a copy, which read these digests. Raises BuildError."""
+    def learn(
+        self, copied: Iterable[tuple[LocalTree, Wanted]], digests: Iterable[tuple[Entry, bytes]]
+    ) -> None:
+        """A copy has read this of a directory of the caller: from now on, that is what was there.
+
+        Raises BuildError.
+        """
         with self._lock:
-            known = self._local.setdefault(tree, {})
-            if tree.learn(digests):
-                known.clear()
-            selection = known.get(patterns)
-            if selection is None or not selection.paths:
-                selection = known[patterns] = self._read(tree, patterns)
-            return selection
+            for tree, wanted in copied:
+                known = self._local.setdefault(tree, {})
+                if tree.learn(digests):
+                    known.clear()
+                selection = known.get(wanted)
+                if selection is None or not selection.paths:
+                    known[wanted] = self._read(tree, wanted)
 
-    def _select_local(self, tree: LocalTree, patterns: Patterns) -> Selection:
-        sources = list(find_sources(tree, patterns))
+    def _select_local(self, tree: LocalTree, wanted: Wanted) -> Selection:
+        sources = list(find_sources(tree, wanted))
         digest = self._remembered[tree].get(name_of(sources), stamp_of(tree, sources))
-        return Selection(digest) if digest else self._read(tree, patterns)
+        return Selection(digest) if digest else self._read(tree, wanted)
 
-    def _read(self, tree: LocalTree, patterns: Patterns) -> Selection:
-        sources = list(find_sources(tree, patterns))
-        selection = select(tree, sources)
+    def _read(self, tree: LocalTree, wanted: Wanted) -> Selection:
+        sources = list(find_sources(tree, wanted))
+        selection = select(tree, sources, wanted)
         # When a file was changed since it was listed, its stamp is one that never comes again.
         self._remembered[tree].put(name_of(sources), stamp_of(tree, sources), selection.digest)
         return selection

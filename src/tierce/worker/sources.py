@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 
 from tierce.errors import BuildError
+from tierce.values import NamedTuple
 from tierce.worker.context import LocalTree
 from tierce.worker.patterns import pattern_expression, split_wildcards
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
+    from tierce.graph.ops import Copy, CopyPart
     from tierce.layer.entry import Entry
     from tierce.layer.view import Tree
 
@@ -27,13 +29,30 @@ class Source:
         self.entry = entry
 
 
-def find_sources(tree: Tree, patterns: Sequence[str]) -> Iterator[Source]:
-    """What the sources of a COPY name in a tree, in order.
+class Wanted(NamedTuple):
+    """What a step reads of a tree; the fields are those of `CopyPart` and `Copy`."""
+
+    sources: tuple[str, ...]
+    literal: bool = False
+    includes: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+
+
+def wanted_of(op: Copy, part: CopyPart) -> Wanted:
+    """What one part of a COPY reads."""
+    return Wanted(part.sources, part.literal, part.includes, op.excludes)
+
+
+def find_sources(tree: Tree, wanted: Wanted) -> Iterator[Source]:
+    """What is wanted of a tree, in order.
 
     A pattern that matches nothing gives nothing. Raises BuildError for a path that is absent,
     and for a malformed pattern.
     """
-    for pattern in patterns:
+    for pattern in wanted.sources:
+        if wanted.literal:
+            yield _source(tree, clean(pattern), clean(pattern))
+            continue
         fixed, wild = split_wildcards(clean(pattern))
         if wild:
             yield from _matches(tree, fixed, wild)
@@ -67,7 +86,10 @@ def _matches(tree: Tree, fixed: str, wild: str) -> Iterator[Source]:
 
 
 def _followed(tree: Tree, path: str) -> Source:
-    resolved = tree.resolve(path)
+    return _source(tree, path, tree.resolve(path))
+
+
+def _source(tree: Tree, path: str, resolved: str) -> Source:
     entry = tree.lookup(resolved)
     if entry is None:
         hint = _hint(tree, resolved) if isinstance(tree, LocalTree) else ""

@@ -24,7 +24,7 @@ from tierce.worker.content import stamp_of
 from tierce.worker.context import LocalTree
 from tierce.worker.results import FileSystem
 from tierce.worker.selector import Selector
-from tierce.worker.sources import find_sources
+from tierce.worker.sources import Wanted, find_sources, wanted_of
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -149,13 +149,17 @@ class BuildWorker:
         inputs: Sequence[Result],
         step: Step,
     ) -> tuple[Result, Content | None]:
-        tree = worker.files.tree_of(self._store, inputs[1])
+        trees = [worker.files.tree_of(self._store, inputs[part.input]) for part in op.parts]
         with self._copying:
-            copied = worker.files.copy(self._store, op, base, tree, step.cancelled)
-        if not isinstance(tree, LocalTree):
-            return copied.result, self.content(vertex, input_keys, inputs)
-        selection = self._selector.after_copy(tree, op.sources, copied.digests)
-        return copied.result, _content(vertex, input_keys, [selection])
+            copied = worker.files.copy(self._store, op, base, trees, step.cancelled)
+        wanted = [
+            (tree, wanted_of(op, part))
+            for part, tree in zip(op.parts, trees)
+            if isinstance(tree, LocalTree)
+        ]
+        if wanted:
+            self._selector.learn(wanted, copied.digests)
+        return copied.result, self.content(vertex, input_keys, inputs)
 
     # Records
 
@@ -179,22 +183,25 @@ def _content(vertex: Vertex, input_keys: Sequence[str], selections: Sequence[Sel
     return Content(key, encode_components(canonical_form(vertex.op), others, selections))
 
 
-def _inputs_by_content(op: Op) -> dict[int, list[tuple[str, ...]]]:
-    """The inputs that an operation reads file by file, and which paths of them."""
+def _inputs_by_content(op: Op) -> dict[int, list[Wanted]]:
+    """The inputs that an operation reads file by file, and what of them."""
+    read: dict[int, list[Wanted]] = {}
     if isinstance(op, Copy):
-        return {1: [op.sources]}
-    read: dict[int, list[tuple[str, ...]]] = {}
-    if isinstance(op, Exec):
+        for part in op.parts:
+            read.setdefault(part.input, []).append(wanted_of(op, part))
+    elif isinstance(op, Exec):
         for mount in op.mounts:
             if isinstance(mount, Bind):
-                read.setdefault(mount.input, []).append((mount.source,))
+                read.setdefault(mount.input, []).append(Wanted((mount.source,)))
     return read
 
 
 def _digest_without_sources(vertex: Vertex) -> str:
     """The operation, less where it copies from: what is there counts, not how it is called."""
     op = vertex.op
-    return op_digest(op.replace(sources=())) if isinstance(op, Copy) else vertex.op_digest
+    if not isinstance(op, Copy):
+        return vertex.op_digest
+    return op_digest(op.replace(parts=tuple([part.replace(sources=()) for part in op.parts])))
 
 
 def _list_what_is_used(tree: LocalTree, source: Vertex, users: Sequence[Vertex]) -> None:
@@ -203,8 +210,8 @@ def _list_what_is_used(tree: LocalTree, source: Vertex, users: Sequence[Vertex])
         for index, selected in _inputs_by_content(user.op).items():
             if user.inputs[index].digest != source.digest:
                 continue
-            for patterns in selected:
+            for wanted in selected:
                 try:
-                    stamp_of(tree, list(find_sources(tree, patterns)))
+                    stamp_of(tree, list(find_sources(tree, wanted)))
                 except BuildError:
                     pass  # the step will say it, in its own place

@@ -268,8 +268,8 @@ def test_triggers_of_a_stage_run_in_the_stages_on_it_once() -> None:
 def test_copy_without_from_and_with_it() -> None:
     plan = plan_of("FROM alpine AS a\nRUN x\nFROM alpine\nCOPY b c/\nADD d e\nCOPY --from=a f /g\n")
     assert copy_of(plan, "COPY b c/").destination == "/c/"
-    assert not copy_of(plan, "COPY b c/").unpack
-    assert copy_of(plan, "ADD d e").unpack
+    assert not copy_of(plan, "COPY b c/").parts[0].unpack
+    assert copy_of(plan, "ADD d e").parts[0].unpack
     assert step(plan, "COPY --from=a f /g").inputs[1].name == "[a 2/2] RUN x"
 
 

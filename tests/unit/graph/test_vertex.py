@@ -1,6 +1,15 @@
 """Vertices: equal work is one vertex, and inputs come before their users."""
 
-from tierce.graph import Copy, Exec, LocalSource, Scratch, SourceRange, Vertex, sorted_vertices
+from tierce.graph import (
+    Copy,
+    CopyPart,
+    Exec,
+    LocalSource,
+    Scratch,
+    SourceRange,
+    Vertex,
+    sorted_vertices,
+)
 
 
 def chain(*names: str, start: Vertex | None = None) -> Vertex:
@@ -18,7 +27,7 @@ def test_digest_covers_operation_and_inputs() -> None:
 
 def test_order_of_inputs_matters() -> None:
     one, two = chain("a"), chain("b")
-    op = Copy(("x",), "/x")
+    op = Copy((CopyPart(1, ("x",)),), "/x")
     assert Vertex(op, [one, two]).digest != Vertex(op, [two, one]).digest
 
 
@@ -39,7 +48,7 @@ def test_inputs_come_before_their_users() -> None:
 def test_shared_input_comes_once() -> None:
     base = chain("base")
     left, right = chain("left", start=base), chain("right", start=base)
-    root = Vertex(Copy(("x",), "/x"), [left, right], name="copy")
+    root = Vertex(Copy((CopyPart(1, ("x",)),), "/x"), [left, right], name="copy")
     names = [vertex.name for vertex in sorted_vertices([root])]
     assert names == ["", "base", "left", "right", "copy"]
 

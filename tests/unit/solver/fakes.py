@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import count
 
 from tierce.errors import NotFound
-from tierce.graph.ops import Copy, Exec, LocalSource, Scratch
+from tierce.graph.ops import Copy, CopyPart, Exec, LocalSource, Scratch
 from tierce.graph.vertex import Vertex
 from tierce.solver.cache import Content, Keys, key_of
 from tierce.solver.progress import Event, VertexFinished, VertexStarted
@@ -42,7 +42,7 @@ def run(name: str, *inputs: Vertex, shown: str | None = None, ignore_cache: bool
 
 def copy(name: str, *inputs: Vertex, ignore_cache: bool = False) -> Vertex:
     """A step that is known by the content of its second input, which is read as it runs."""
-    return Vertex(Copy((name,), "/"), inputs, name=name, ignore_cache=ignore_cache)
+    return Vertex(Copy((CopyPart(1, (name,)),), "/"), inputs, name=name, ignore_cache=ignore_cache)
 
 
 def bind(name: str, *inputs: Vertex) -> Vertex:
@@ -237,4 +237,4 @@ def _reads(vertex: Vertex) -> bool:
 def _name(vertex: Vertex) -> str:
     op = vertex.op
     assert isinstance(op, Copy | Exec)
-    return op.sources[0] if isinstance(op, Copy) else op.args[0]
+    return op.parts[0].sources[0] if isinstance(op, Copy) else op.args[0]

@@ -15,17 +15,17 @@ import pytest
 from backports import zstd
 
 from tierce.errors import BuildError
-from tierce.graph.ops import Copy
 from tierce.store import Store
 from tierce.worker.archives import is_tar_header
 from tierce.worker.copy import Copier
 from tierce.worker.draft import LayerDraft
-from tierce.worker.sources import find_sources
 from unit.worker.trees import (
     OLD_NS,
     Directory,
     File,
     Link,
+    carry_out,
+    copy_op,
     directory_tree,
     listing,
     local_tree,
@@ -84,9 +84,9 @@ class Adding:
         tree = local_tree(self.source)
         base = directory_tree(self.base) if self.base.exists() else None
         draft = LayerDraft(base, OLD_NS)
-        op = Copy(("/x.tar",), destination, mode=mode, unpack=True)
-        with Copier(op, tree, draft, owner, self._store.blobs.writer) as copier:
-            copier.copy(list(find_sources(tree, op.sources)))
+        op = copy_op(("/x.tar",), destination, mode=mode, unpack=True)
+        with Copier(op, draft, owner, self._store.blobs.writer) as copier:
+            carry_out(op, copier, tree)
             result = listing(on_top(draft, self.base if base else None, self._directory))
         assert not os.listdir(self._store.paths.blobs / "sha256"), "of what was decompressed"
         return result
@@ -154,9 +154,9 @@ def test_anything_else_is_copied_as_it_is(adding: Adding, content: bytes) -> Non
     (adding.source / "x.tar").write_bytes(content)
     tree = local_tree(adding.source)
     draft = LayerDraft(None, OLD_NS)
-    op = Copy(("/x.tar",), "/new/", unpack=True)
-    with Copier(op, tree, draft, None, adding._store.blobs.writer) as copier:
-        copier.copy(list(find_sources(tree, op.sources)))
+    op = copy_op(("/x.tar",), "/new/", unpack=True)
+    with Copier(op, draft, None, adding._store.blobs.writer) as copier:
+        carry_out(op, copier, tree)
         assert [entry.path for entry, _ in draft.items()] == ["new", "new/x.tar"]
 
 
@@ -165,11 +165,11 @@ def test_archive_through_a_link_is_unpacked(adding: Adding) -> None:
     (adding.source / "x").symlink_to("real.bin")
     tree = local_tree(adding.source)
     draft = LayerDraft(None, OLD_NS)
-    op = Copy(("/x",), "/new/", unpack=True)
-    with Copier(op, tree, draft, None, adding._store.blobs.writer) as copier:
-        copier.copy(list(find_sources(tree, op.sources)))
+    op = copy_op(("/x",), "/new/", unpack=True)
+    with Copier(op, draft, None, adding._store.blobs.writer) as copier:
+        carry_out(op, copier, tree)
         assert [entry.path for entry, _ in draft.items()] == list(UNPACKED)
-        assert [entry.path for entry in copier.unpacked] == ["real.bin"]
+        assert [entry.path for entry in copier.consumed] == ["real.bin"]
         assert copier.copied == {}
 
 
@@ -177,9 +177,9 @@ def test_copy_does_not_unpack(adding: Adding) -> None:
     (adding.source / "x.tar").write_bytes(TAR)
     tree = local_tree(adding.source)
     draft = LayerDraft(None, OLD_NS)
-    op = Copy(("/x.tar",), "/new/")
-    with Copier(op, tree, draft, None, adding._store.blobs.writer) as copier:
-        copier.copy(list(find_sources(tree, op.sources)))
+    op = copy_op(("/x.tar",), "/new/")
+    with Copier(op, draft, None, adding._store.blobs.writer) as copier:
+        carry_out(op, copier, tree)
         assert [entry.path for entry, _ in draft.items()] == ["new", "new/x.tar"]
 
 
@@ -393,10 +393,10 @@ def test_enormous_sparse_file_takes_no_memory_and_no_disk(adding: Adding) -> Non
     (adding.source / "x.tar").write_bytes(sparse_tar(256 << 20))
     tree = local_tree(adding.source)
     draft = LayerDraft(None, OLD_NS)
-    op = Copy(("/x.tar",), "/new/", unpack=True)
+    op = copy_op(("/x.tar",), "/new/", unpack=True)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with Copier(op, tree, draft, None, adding._store.blobs.writer) as copier:
-        copier.copy(list(find_sources(tree, op.sources)))
+    with Copier(op, draft, None, adding._store.blobs.writer) as copier:
+        carry_out(op, copier, tree)
         [kept] = (adding._store.paths.blobs / "sha256").iterdir()
         assert kept.stat().st_size >= 256 << 20
         assert kept.stat().st_blocks * 512 < 8 << 20

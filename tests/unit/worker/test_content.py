@@ -12,11 +12,11 @@ from tierce.errors import StoreError
 from tierce.layer.entry import Entry
 from tierce.layer.index import LayerIndex
 from tierce.layer.sources import IndexLayer
-from tierce.layer.view import MergedView
+from tierce.layer.view import MergedView, Tree
 from tierce.worker import context
 from tierce.worker.components import decode_components, encode_components
 from tierce.worker.content import RememberedSelections, Selection, name_of, select, stamp_of
-from tierce.worker.sources import find_sources
+from tierce.worker.sources import Wanted, find_sources
 from unit.worker.trees import (
     Directory,
     File,
@@ -34,6 +34,7 @@ FILES: dict[str, Spec] = {
     "dir/sub/deep": "deep",
     "other": "other",
 }
+BOTH = Wanted(("/dir", "/other"))
 X, Y, Z = "a" * 64, "b" * 64, "c" * 64
 
 
@@ -44,7 +45,12 @@ def root(tmp_path: Path) -> Path:
 
 def digest(root: Path, *patterns: str, context: bool = False) -> str:
     tree = local_tree(root) if context else directory_tree(root)
-    return select(tree, list(find_sources(tree, patterns or ("/dir",)))).digest
+    return selection_of(tree, *patterns).digest
+
+
+def selection_of(tree: Tree, *patterns: str) -> Selection:
+    wanted = Wanted(patterns or ("/dir",))
+    return select(tree, list(find_sources(tree, wanted)), wanted)
 
 
 # What it covers
@@ -150,7 +156,7 @@ def test_device_numbers_count(tmp_path: Path) -> None:
         view = MergedView(
             [IndexLayer(LayerIndex.of([Entry("null", "char", device=device)]), "/no/tar")]
         )
-        digests.add(select(view, list(find_sources(view, ("/null",)))).digest)
+        digests.add(selection_of(view, "/null").digest)
     assert len(digests) == 3
 
 
@@ -181,7 +187,7 @@ def test_only_equal_selections_have_equal_digests(first: list[Entry], second: li
     digests = []
     for each in entries:
         view = MergedView([IndexLayer(LayerIndex.of(each), "/no/tar")])
-        digests.append(select(view, list(find_sources(view, ("/",)))).digest)
+        digests.append(selection_of(view, "/").digest)
     assert (digests[0] == digests[1]) == (entries[0] == entries[1])
 
 
@@ -190,11 +196,11 @@ def test_only_equal_selections_have_equal_digests(first: list[Entry], second: li
 
 def test_selection_has_a_checksum_for_each_path(root: Path) -> None:
     tree = directory_tree(root)
-    sources = list(find_sources(tree, ("/dir", "/other")))
-    selection = select(tree, sources)
+    sources = list(find_sources(tree, BOTH))
+    selection = select(tree, sources, BOTH)
     assert list(selection.paths) == ["file", "link", "sub", "sub/deep", "other"]
     (root / "dir/sub/deep").write_text("else")
-    changed = select(directory_tree(root), sources)
+    changed = select(directory_tree(root), sources, BOTH)
     differing = [
         path
         for path, old, new in zip(selection.paths, selection.checksums, changed.checksums)
@@ -214,7 +220,7 @@ def test_many_entries(tmp_path: Path) -> None:
 
 def test_components_tell_what_a_key_was_made_of(root: Path) -> None:
     tree = directory_tree(root)
-    selection = select(tree, list(find_sources(tree, ("/dir",))))
+    selection = selection_of(tree)
     components = decode_components(encode_components(b'["op"]', ["k", ""], [selection]))
     assert components.op == '["op"]'
     assert components.inputs == ("k", "")
@@ -316,7 +322,7 @@ def test_saving_where_nothing_can_be_written_is_not_fatal(tmp_path: Path) -> Non
 
 def test_stamp_and_name_of_sources(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tree = local_tree(root)
-    sources = list(find_sources(tree, ("/dir", "/other")))
+    sources = list(find_sources(tree, BOTH))
     assert stamp_of(tree, sources) == "", "all is fresh"
     monkeypatch.setattr(context, "now_racy_after", lambda: 1 << 62)
     settled = local_tree(root)

@@ -7,11 +7,9 @@ from typing import NoReturn
 import pytest
 
 from tierce.errors import BuildError
-from tierce.graph.ops import Copy
 from tierce.worker.copy import Copier
 from tierce.worker.draft import LayerDraft
 from tierce.worker.owners import resolve_owner
-from tierce.worker.sources import find_sources
 from unit.worker.trees import (
     OLD_NS,
     Directory,
@@ -19,6 +17,8 @@ from unit.worker.trees import (
     HardLink,
     Link,
     Spec,
+    carry_out,
+    copy_op,
     directory_tree,
     listing,
     local_tree,
@@ -41,13 +41,13 @@ class Copying:
     ) -> dict[str, str]:  # fmt: skip
         """What the file system is afterwards."""
         patterns = (sources,) if isinstance(sources, str) else sources
-        op = Copy(patterns, destination, owner, mode)
+        op = copy_op(patterns, destination, owner, mode)
         tree = directory_tree(self.source) if from_image else local_tree(self.source)
         base = directory_tree(self.base) if self.base.exists() else None
         draft = LayerDraft(base, OLD_NS)
         resolved = resolve_owner(owner, base) if owner else None
-        with Copier(op, tree, draft, resolved, _no_archives) as copier:
-            copier.copy(list(find_sources(tree, patterns)))
+        with Copier(op, draft, resolved, _no_archives) as copier:
+            carry_out(op, copier, tree)
             return listing(on_top(draft, self.base if base is not None else None, self._directory))
 
 
@@ -310,9 +310,9 @@ def test_times_come_along(copying: Copying) -> None:
     make(copying.source, SOURCE)
     tree = local_tree(copying.source)
     draft = LayerDraft(None, OLD_NS)
-    op = Copy(("/dir",), "/x")
-    with Copier(op, tree, draft, None, _no_archives) as copier:
-        copier.copy(list(find_sources(tree, op.sources)))
+    op = copy_op(("/dir",), "/x")
+    with Copier(op, draft, None, _no_archives) as copier:
+        carry_out(op, copier, tree)
         assert {entry.mtime_ns for entry, _ in draft.items()} == {OLD_NS}
 
 
@@ -320,9 +320,9 @@ def test_what_was_copied_is_told(copying: Copying) -> None:
     """So that digests that are computed on the way can be remembered for the source."""
     make(copying.source, {"dir/a": "A", "dir/b": HardLink("dir/a"), "file": "text"})
     tree = local_tree(copying.source)
-    op = Copy(("/dir", "/file"), "/x/")
-    with Copier(op, tree, LayerDraft(None, 0), None, _no_archives) as copier:
-        copier.copy(list(find_sources(tree, op.sources)))
+    op = copy_op(("/dir", "/file"), "/x/")
+    with Copier(op, LayerDraft(None, 0), None, _no_archives) as copier:
+        carry_out(op, copier, tree)
         assert {path: entry.path for path, entry in copier.copied.items()} == {
             "x/a": "dir/a", "x/file": "file",
         }  # fmt: skip

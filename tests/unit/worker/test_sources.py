@@ -7,7 +7,7 @@ import pytest
 from tierce.errors import BuildError
 from tierce.worker.context import LocalTree
 from tierce.worker.digests import DigestCache
-from tierce.worker.sources import clean, find_sources
+from tierce.worker.sources import Wanted, clean, find_sources
 from unit.worker.trees import Link, directory_tree, local_tree, make
 
 
@@ -32,7 +32,7 @@ def root(tmp_path: Path) -> Path:
 def found(root: Path, *patterns: str) -> list[tuple[str, str]]:
     """(path, name) of each source; the same from a context and from an image."""
     lists = [
-        [(source.path, source.name) for source in find_sources(tree, patterns)]
+        [(source.path, source.name) for source in find_sources(tree, Wanted(patterns))]
         for tree in (local_tree(root), directory_tree(root))
     ]
     assert lists[0] == lists[1]
@@ -98,7 +98,7 @@ def test_excluded_source_is_explained(root: Path) -> None:
 
     tree = LocalTree(str(root), Everything(), DigestCache(str(root.parent / "digests")))
     with pytest.raises(BuildError) as raised:
-        list(find_sources(tree, ["/a.txt"]))
+        list(find_sources(tree, Wanted(("/a.txt",))))
     assert ".dockerignore excludes it" in raised.value.hint
 
 

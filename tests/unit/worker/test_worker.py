@@ -28,9 +28,9 @@ from tierce.worker.digests import DigestCache
 from tierce.worker.draft import LayerDraft
 from tierce.worker.results import FileSystem, Result
 from tierce.worker.worker import BuildWorker, LocalContext
-from unit.worker.trees import File, Link, Spec, listing, make
+from unit.worker.trees import File, Link, Spec, copy_op, listing, make
 
-COPY_ALL = Copy(("/",), "/x/")
+COPY_ALL = copy_op(("/",), "/x/")
 
 
 class Runner:
@@ -139,7 +139,7 @@ def test_context_is_copied(build: Build) -> None:
 
 def test_copy_onto_an_image(build: Build) -> None:
     base = image(build.store, {"etc/passwd": b"app:x:5:6", "x/old": b"old"})
-    result = build.solve(copy(Copy(("/a",), "/x/", owner="app"), base))
+    result = build.solve(copy(copy_op(("/a",), "/x/", owner="app"), base))
     assert result == {
         "etc": "dir", "etc/passwd": "app:x:5:6", "x": "dir", "x/a": "5:6 A", "x/old": "old",
     }  # fmt: skip
@@ -147,13 +147,13 @@ def test_copy_onto_an_image(build: Build) -> None:
 
 def test_copy_out_of_a_stage(build: Build) -> None:
     stage = run("stage", copy())
-    assert build.solve(copy(Copy(("/stage", "/x/dir"), "/y/"), source=stage)) == {
+    assert build.solve(copy(copy_op(("/stage", "/x/dir"), "/y/"), source=stage)) == {
         "y": "dir", "y/b": "B", "y/stage": "ran",
     }  # fmt: skip
 
 
 def test_copy_of_nothing_is_an_empty_layer(build: Build) -> None:
-    assert build.solve(copy(Copy(("/none*",), "/x/"))) == {}
+    assert build.solve(copy(copy_op(("/none*",), "/x/"))) == {}
 
 
 def test_workdir_makes_directories(build: Build) -> None:
@@ -175,7 +175,7 @@ def test_workdir_in_the_way_of_a_file(build: Build) -> None:
 
 def test_absent_source_fails_the_step(build: Build) -> None:
     with pytest.raises(BuildError, match='"/absent": not found') as raised:
-        build.solve(copy(Copy(("/absent",), "/x/")))
+        build.solve(copy(copy_op(("/absent",), "/x/")))
     assert raised.value.vertex == "copy"
 
 
@@ -279,7 +279,7 @@ def test_only_what_changed_is_read(build: Build) -> None:
 
 
 def test_changed_file_that_is_not_copied_keeps_the_cache(build: Build) -> None:
-    op = Copy(("/dir",), "/x/")
+    op = copy_op(("/dir",), "/x/")
     build.solve(copy(op))
     (build.root / "a").write_text("C")
     build.solve(copy(op))
@@ -287,19 +287,19 @@ def test_changed_file_that_is_not_copied_keeps_the_cache(build: Build) -> None:
 
 
 def test_renamed_directory_keeps_the_cache(build: Build) -> None:
-    build.solve(copy(Copy(("/dir",), "/x/")))
+    build.solve(copy(copy_op(("/dir",), "/x/")))
     (build.root / "dir").rename(build.root / "renamed")
-    build.solve(copy(Copy(("/renamed",), "/x/")))
+    build.solve(copy(copy_op(("/renamed",), "/x/")))
     assert build.cached == {"copy": True}
 
 
 def test_another_destination_owner_or_mode_is_another_step(build: Build) -> None:
     for op in (
-        Copy(("/a",), "/x/"),
-        Copy(("/a",), "/y/"),
-        Copy(("/a",), "/x/", owner="5"),
-        Copy(("/a",), "/x/", mode="600"),
-        Copy(("/a",), "/x/", unpack=True),
+        copy_op(("/a",), "/x/"),
+        copy_op(("/a",), "/y/"),
+        copy_op(("/a",), "/x/", owner="5"),
+        copy_op(("/a",), "/x/", mode="600"),
+        copy_op(("/a",), "/x/", unpack=True),
     ):
         build.solve(copy(op))
         assert build.cached == {"copy": False}
@@ -307,8 +307,8 @@ def test_another_destination_owner_or_mode_is_another_step(build: Build) -> None
 
 def test_stage_that_ran_again_and_gave_the_same_keeps_what_copies_from_it(build: Build) -> None:
     def root(text: str) -> Vertex:
-        stage = run(text, copy(Copy(("/a",), "/")))
-        return copy(Copy(("/a",), "/x/"), source=stage)
+        stage = run(text, copy(copy_op(("/a",), "/")))
+        return copy(copy_op(("/a",), "/x/"), source=stage)
 
     build.solve(root("make"))
     build.solve(root("make with comments"))
@@ -372,8 +372,8 @@ def test_file_that_changes_between_two_copies_of_it(
 ) -> None:
     """Each copy is keyed by what it copied, also when its selection was known before."""
     build.settle()
-    first = copy(Copy(("/dir",), "/x/"))
-    second = Vertex(Copy(("/",), "/y/"), [first, context()], name="second")
+    first = copy(copy_op(("/dir",), "/x/"))
+    second = Vertex(copy_op(("/",), "/y/"), [first, context()], name="second")
     build.solve(second)
     (build.root / "a").write_text("C")
     write = files._write
@@ -431,7 +431,7 @@ def test_digests_of_a_stage_are_not_computed_again(
         return write(store, items, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(files, "_write", look)
-    build.solve(copy(Copy(("/x/a",), "/y/"), source=copy()))
+    build.solve(copy(copy_op(("/x/a",), "/y/"), source=copy()))
     assert known == [[], ["y/a"]]
     assert digest_of(build, "y/a") == hashlib.sha256(b"A").digest()
 
@@ -451,13 +451,13 @@ def test_archive_that_changes_while_it_is_unpacked_is_refused(
 
     monkeypatch.setattr(files, "_write", change)
     with pytest.raises(BuildError, match=r"x\.tar changed while the build read it"):
-        build.solve(copy(Copy(("/x.tar",), "/x/", unpack=True)))
+        build.solve(copy(copy_op(("/x.tar",), "/x/", unpack=True)))
 
 
 def test_archive_is_keyed_by_its_content(build: Build) -> None:
     from unit.worker.test_archives import tar_of
 
-    op = Copy(("/x.tar",), "/x/", unpack=True)
+    op = copy_op(("/x.tar",), "/x/", unpack=True)
     results = []
     for text in ("one", "two", "two"):
         (build.root / "x.tar").write_bytes(tar_of(("f", "file", text)))
@@ -469,7 +469,7 @@ def test_archive_is_keyed_by_its_content(build: Build) -> None:
 
 
 def bound(source: Vertex, path: str = "/", text: str = "make") -> Vertex:
-    base = copy(Copy(("/a",), "/"))
+    base = copy(copy_op(("/a",), "/"))
     return run(text, base, source, mounts=(Bind("/src", 1, path),))
 
 
@@ -490,7 +490,7 @@ def test_step_with_a_bind_mount_is_keyed_by_what_it_sees(build: Build) -> None:
 
 def test_bind_mount_of_a_stage(build: Build) -> None:
     for text in ("stage", "stage again"):
-        stage = run(text, copy(Copy(("/dir",), "/dir/")))
+        stage = run(text, copy(copy_op(("/dir",), "/dir/")))
         build.solve(bound(stage, "/dir"))
     assert build.cached == {"copy": True, "stage again": False, "make": True}
 
@@ -524,11 +524,11 @@ def test_context_is_gathered_once_for_all_steps_that_mount_it(
         return copy_files(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(files, "copy", count)
-    base = copy(Copy(("/a",), "/"))
+    base = copy(copy_op(("/a",), "/"))
     mount = (Bind("/src", 1, "/dir"),)
     build.solve(*[run(text, base, context(), mounts=mount) for text in ("one", "two", "three")])
     assert len(build.runner.runs) == 3
-    assert copies.count(Copy(("/dir",), "/")) == 1
+    assert copies.count(copy_op(("/dir",), "/")) == 1
 
 
 # What is told and kept
@@ -544,19 +544,19 @@ def test_loading_the_context_is_told(build: Build) -> None:
 
 def test_only_directories_that_are_used_are_listed(build: Build) -> None:
     make(build.root, {f"big/{number}": "" for number in range(5)})
-    build.solve(copy(Copy(("/dir",), "/x/")))
+    build.solve(copy(copy_op(("/dir",), "/x/")))
     assert "big" not in build.tree._directories
 
 
 def test_absent_source_is_told_by_its_step_not_by_the_context(build: Build) -> None:
     with pytest.raises(BuildError):
-        build.solve(copy(Copy(("/absent",), "/x/")))
+        build.solve(copy(copy_op(("/absent",), "/x/")))
     ends = [event for event in build.events if isinstance(event, VertexFinished)]
     assert [bool(end.error) for end in ends] == [False, True]
 
 
 def test_components_are_kept_with_a_record(build: Build) -> None:
-    build.solve(copy(Copy(("/dir", "/a"), "/x/")))
+    build.solve(copy(copy_op(("/dir", "/a"), "/x/")))
     [record] = build.store.records.list()
     components = decode_components(build.store.records.components(record.id))
     assert set(components.files) == {"b", "a"}

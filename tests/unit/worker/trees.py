@@ -5,14 +5,17 @@ import shlex
 from pathlib import Path
 from typing import NamedTuple
 
+from tierce.graph.ops import Copy, CopyPart
 from tierce.layer.entry import Entry
 from tierce.layer.index import LayerIndex
 from tierce.layer.sources import DirectoryLayer, IndexLayer
 from tierce.layer.view import MergedView, Tree
 from tierce.layer.writer import write_layer
 from tierce.worker.context import LocalTree
+from tierce.worker.copy import Copier
 from tierce.worker.digests import DigestCache
 from tierce.worker.draft import LayerDraft
+from tierce.worker.sources import find_sources, wanted_of
 
 OLD_NS = 1_500_000_000_123_456_789
 """The time of every file that is made here; long enough ago to be remembered by."""
@@ -86,6 +89,24 @@ def _set(
     path.chmod(mode)
     for name, value in xattrs:
         os.setxattr(path, name, value)
+
+
+def copy_op(
+    sources: tuple[str, ...],
+    destination: str,
+    owner: str = "",
+    mode: str = "",
+    *,
+    unpack: bool = False,
+) -> Copy:
+    """A COPY of one kind of sources, out of input 1."""
+    return Copy((CopyPart(1, sources, unpack=unpack),), destination, owner, mode)
+
+
+def carry_out(op: Copy, copier: Copier, tree: Tree) -> None:
+    """Copy all parts of a COPY out of one tree."""
+    for part in op.parts:
+        copier.copy(part, tree, list(find_sources(tree, wanted_of(op, part))))
 
 
 def directory_tree(root: Path) -> MergedView:
