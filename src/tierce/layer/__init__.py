@@ -10,29 +10,41 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tierce.layer.apply import apply_layer
     from tierce.layer.diff import overlay_changes, tree_changes
-    from tierce.layer.entry import keeps_xattr
+    from tierce.layer.entry import Entry, keeps_xattr
+    from tierce.layer.erofs import IMAGE_SPARE, make_image, read_root
+    from tierce.layer.index import LayerIndex
     from tierce.layer.sources import DirectoryLayer, IndexLayer
     from tierce.layer.view import MergedView
     from tierce.layer.writer import write_layer
 
 __all__ = [
+    "IMAGE_SPARE",
     "DirectoryLayer",
+    "Entry",
     "IndexLayer",
+    "LayerIndex",
     "MergedView",
     "apply_layer",
     "keeps_xattr",
+    "make_image",
     "overlay_changes",
+    "read_root",
     "tree_changes",
     "write_layer",
 ]
 
 _HOMES = {
     "DirectoryLayer": "sources",
+    "Entry": "entry",
+    "IMAGE_SPARE": "erofs",
     "IndexLayer": "sources",
+    "LayerIndex": "index",
     "MergedView": "view",
     "apply_layer": "apply",
     "keeps_xattr": "entry",
+    "make_image": "erofs",
     "overlay_changes": "diff",
+    "read_root": "erofs",
     "tree_changes": "diff",
     "write_layer": "writer",
 }

@@ -14,21 +14,26 @@ from queue import SimpleQueue
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
+    from typing import Any, BinaryIO
 
     _Job = tuple[bytes, bytes, bool]
     """A block, what came before it, and whether it is the last one."""
 
 _BLOCK = 1 << 20
 _WINDOW = 32 << 10
+_ISAL_LEVEL = 2  # the highest that gives the same bytes on every processor
 _RAW = -15  # wbits: a bare deflate stream with a window of 32 KiB
 _THREADS_AT_MOST = 4
 # Deflate, no flags, no name, no time; the file system it was made on is unknown.
 _HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 
 
-def gzip_pieces(source: BinaryIO, level: int) -> Iterator[bytes]:
-    """The gzip form of a stream, by ISA-L; its threads end with the iterator."""
+def gzip_pieces(source: BinaryIO, level: int | None) -> Iterator[bytes]:
+    """The gzip form of a stream; its threads end with the iterator.
+
+    By ISA-L, or at a `level` of 0 to 9 by zlib, which takes ten times as long to make it a
+    little smaller.
+    """
     from isal import isal_zlib  # only where something is compressed
 
     crc = size = 0
@@ -67,22 +72,29 @@ def _read_block(source: BinaryIO) -> bytes:
     return b"".join(parts)
 
 
-def _deflate(job: _Job, level: int) -> bytes:
-    from isal import isal_zlib  # as above
+def _deflate(job: _Job, level: int | None) -> bytes:
+    deflater: Any
+    if level is None:
+        from isal import isal_zlib as deflater  # as above
+
+        level = _ISAL_LEVEL
+    else:
+        import zlib as deflater
 
     block, window, last = job
     if window:
-        compressor = isal_zlib.compressobj(level, wbits=_RAW, zdict=window)
+        compressor = deflater.compressobj(level, wbits=_RAW, zdict=window)
     else:
-        compressor = isal_zlib.compressobj(level, wbits=_RAW)
-    end = isal_zlib.Z_FINISH if last else isal_zlib.Z_SYNC_FLUSH
-    return compressor.compress(block) + compressor.flush(end)
+        compressor = deflater.compressobj(level, wbits=_RAW)
+    end = deflater.Z_FINISH if last else deflater.Z_SYNC_FLUSH
+    done: bytes = compressor.compress(block) + compressor.flush(end)
+    return done
 
 
 class _Deflaters:
     """Threads that take jobs in turn, so that what they make comes back in order."""
 
-    def __init__(self, level: int) -> None:
+    def __init__(self, level: int | None) -> None:
         self._level = level
         self._count = min(_THREADS_AT_MOST, os.cpu_count() or 1)
         self._jobs: list[SimpleQueue[_Job | None]] = []

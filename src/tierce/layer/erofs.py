@@ -7,7 +7,7 @@ content of a file is one run of blocks there (kernel, Documentation/filesystems/
 fs/erofs/erofs_fs.h; https://erofs.docs.kernel.org). What is mounted looks as the same layer does
 when `apply` has unpacked it with the marks of overlayfs, to be a lower layer of that.
 
-    0      for whoever keeps the image (`SPARE` bytes, which EROFS does not look at)
+    0      for whoever keeps the image (`IMAGE_SPARE` bytes, which EROFS does not look at)
     1024   the superblock, then the device table
     1280   inodes, the root first: an inode's number is its place in units of 32 bytes
     …      directories and long symlinks, in blocks
@@ -23,6 +23,7 @@ from tierce.layer.entry import Entry, decode_path, encode_path
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable
 
     from tierce.layer.index import LayerIndex
@@ -30,10 +31,8 @@ if TYPE_CHECKING:
     Member = tuple[bytes, int, int]
     """Name, inode number, type: what a directory says of what is in it."""
 
-SPARE = 1024
+IMAGE_SPARE = 1024
 """Bytes at the head of an image that are the caller's."""
-ROOT_SIZE = 1 << 19
-"""Bytes at the head of an image that have all of the root, with its attributes."""
 
 _BLOCK = 512
 _BLOCK_BITS = 9
@@ -43,7 +42,7 @@ _OWN_TIMES = 0x2  # feature_compat: EROFS_FEATURE_COMPAT_MTIME
 _DEVICE_TABLE = 0x8  # feature_incompat: EROFS_FEATURE_INCOMPAT_DEVICE_TABLE
 _SUPERBLOCK = Struct("<I4xIB1xHQ12xI8x16s16xI2xHH38x")
 _DEVICE = Struct("<64xII56x")
-_INODES = SPARE + _SUPERBLOCK.size + _DEVICE.size
+_INODES = IMAGE_SPARE + _SUPERBLOCK.size + _DEVICE.size
 _ROOT = _INODES // _SLOT
 _TAR = 1 << 31
 """Where in the space of addresses the tar begins, in blocks: behind any image."""
@@ -93,19 +92,21 @@ def make_image(
         return None
 
 
-def root_of(image: bytes) -> Entry:
-    """The root directory of an image; of that, the first `ROOT_SIZE` bytes are enough."""
-    _, units, mode, _, _, _, uid, gid, seconds, rest, _ = _INODE.unpack_from(image, _INODES)
-    at = _INODES + _INODE.size
-    end = at + (_XATTRS_SIZE + (units - 1) * _XATTR.size if units else 0)
-    at += _XATTRS_SIZE
+def read_root(path: str | os.PathLike[str]) -> Entry:
+    """The root directory of the image in a file. Raises OSError."""
+    with open(path, "rb") as file:
+        file.seek(_INODES)
+        inode = file.read(_INODE.size)
+        _, units, mode, _, _, _, uid, gid, seconds, rest, _ = _INODE.unpack(inode)
+        tail = file.read(_XATTRS_SIZE + (units - 1) * _XATTR.size) if units else b""
     xattrs = []
-    while at < end:
-        length, number, size = _XATTR.unpack_from(image, at)
+    at = _XATTRS_SIZE
+    while at < len(tail):
+        length, number, size = _XATTR.unpack_from(tail, at)
         middle = at + _XATTR.size + length
         prefix = next(prefix for prefix, known in _XATTR_PREFIXES if known == number)
-        name = prefix + decode_path(image[at + _XATTR.size : middle])
-        xattrs.append((name, image[middle : middle + size]))
+        name = prefix + decode_path(tail[at + _XATTR.size : middle])
+        xattrs.append((name, tail[middle : middle + size]))
         at = middle + size + -(middle + size) % _XATTR.size
     mtime_ns = seconds * _SECOND + rest
     return Entry("", "dir", mode & 0o7777, uid, gid, mtime_ns=mtime_ns, xattrs=tuple(xattrs))
@@ -139,7 +140,7 @@ class _Image:
         if len(image) // _BLOCK >= _TAR or -(-self._tar_size // _BLOCK) > _TAR:
             raise _CannotSay
         _SUPERBLOCK.pack_into(
-            image, SPARE, _MAGIC, _OWN_TIMES, _BLOCK_BITS, _ROOT, len(self._nodes),
+            image, IMAGE_SPARE, _MAGIC, _OWN_TIMES, _BLOCK_BITS, _ROOT, len(self._nodes),
             len(image) // _BLOCK, identity, _DEVICE_TABLE, 1,
             (_INODES - _DEVICE.size) // _DEVICE.size,
         )  # fmt: skip

@@ -84,13 +84,15 @@ class MountSpec(Value):
 
     `type` is "overlay", "bind", "tmpfs" …; `target` may be empty when whoever mounts chooses it;
     `options` are those of mount(8), flags and file system options mixed, one word each
-    ("ro", "lowerdir=/a:/b").
+    ("ro", "lowerdir=/a:/b"). `beneath` are mounts, each with its target, that this one is made of:
+    they need to be there while it is made, and no longer.
     """
 
     type: str
     source: str
     target: str
     options: tuple[str, ...] = ()
+    beneath: tuple[MountSpec, ...] = ()
 
 
 class MountInfo(Value):
@@ -154,10 +156,24 @@ def move_mount(
 def mount_spec(spec: MountSpec, target: str = "") -> None:
     """Makes the mount; `target` overrides the one in the value.
 
-    A bind mount takes its flags by a second, remounting call, since the first ignores them; for
+    What is beneath is mounted first, and unmounted at once: an overlay has its own clones of the
+    mounts that its layers are in, so that only itself is left for others to see, and to unmount.
+    """
+    done = 0
+    try:
+        for each in spec.beneath:
+            mount_spec(each)
+            done += 1
+        _mount_alone(spec, target or spec.target)
+    finally:
+        for each in reversed(spec.beneath[:done]):
+            umount2(each.target, UMOUNT_NOFOLLOW | MNT_DETACH)
+
+
+def _mount_alone(spec: MountSpec, target: str) -> None:
+    """A bind mount takes its flags by a second, remounting call, since the first ignores them; for
     an overlay whose layers do not fit in a page of options, see `mount_overlay`.
     """
-    target = target or spec.target
     flags, propagation, data = parse_options(spec.options)
     if spec.type == "overlay" and len(os.fsencode(",".join(data))) >= _PAGE_SIZE:
         try:

@@ -5,6 +5,9 @@ The layer's files may be in a tar among the blobs, in a directory, or in both:
 
 - `<n>/fs`, form LAYER: the layer's own files, whiteouts in overlayfs's form;
 - `<n>/tree`, form TREE: the files of the layer and of everything beneath it.
+
+A layer that is a tar can also be mounted from it: `<n>/erofs` is an image with all but the bytes
+of files (`layer.erofs`). It can be made again at any time, so no row knows of it.
 """
 
 from __future__ import annotations
@@ -30,6 +33,8 @@ FS_NAME = "fs"
 TREE_NAME = "tree"
 WORK_NAME = "work"
 MERGED_NAME = "merged"
+IMAGE_NAME = "erofs"
+POINT_NAME = "lower"
 
 
 class Snapshot(Value):
@@ -66,6 +71,21 @@ class Measured(Value):
     size: int
 
 
+class LayerImage(Value):
+    """A layer as an EROFS image: a `file`, the plain `tar`, an empty directory to mount it at."""
+
+    file: Path
+    tar: Path
+    point: Path
+
+
+class Place(Value):
+    """Where a layer can be mounted from: its `directory` (`snapshots/<n>`), or an image."""
+
+    directory: Path
+    image: LayerImage | None = None
+
+
 class LayerDirectories(Value):
     """Where the files of a snapshot are, all existing; `lower` has the topmost layer first.
 
@@ -89,8 +109,10 @@ class Snapshotter(Protocol):
     """ "overlay", "copy"."""
     form: int
     """LAYER or TREE."""
+    takes_images: bool
+    """Whether a `Place` may be an image."""
 
-    def prepare(self, directory: Path, parents: Sequence[Path]) -> None:
+    def prepare(self, directory: Path, parents: Sequence[Place]) -> None:
         """Make `directory` a writable layer upon the ancestors, whose form this is."""
 
     def unpack(
@@ -110,9 +132,7 @@ class Snapshotter(Protocol):
     def commit(self, directory: Path) -> None:
         """Nobody writes to `directory` any more."""
 
-    def mounts(
-        self, directory: Path, parents: Sequence[Path], *, read_only: bool
-    ) -> list[MountSpec]:
+    def mounts(self, top: Place, parents: Sequence[Place], *, read_only: bool) -> list[MountSpec]:
         """What to mount, in this order, to see the file system; targets are left empty.
 
         Writing (not `read_only`) is for prepared, uncommitted directories.

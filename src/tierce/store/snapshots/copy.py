@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from tierce.layer.entry import Entry, Item
+    from tierce.store.snapshots.base import Place
 
 _COPIED_NAME = "copied"
 _CHUNK = 1 << 30
@@ -26,15 +27,16 @@ class CopySnapshotter:
 
     name = "copy"
     form = TREE
+    takes_images = False
 
     def __init__(self, empty: Path) -> None:
         """`empty` is an empty directory: what a snapshot without a parent is compared with."""
         self._empty = empty
 
-    def prepare(self, directory: Path, parents: Sequence[Path]) -> None:
+    def prepare(self, directory: Path, parents: Sequence[Place]) -> None:
         _make_directories(directory)
         if parents:
-            copy_tree(str(parents[0] / TREE_NAME), str(directory / TREE_NAME))
+            copy_tree(str(parents[0].directory / TREE_NAME), str(directory / TREE_NAME))
             _remember_time(directory / _COPIED_NAME)
 
     def unpack(
@@ -53,11 +55,9 @@ class CopySnapshotter:
     def commit(self, directory: Path) -> None:
         """Nothing to do."""
 
-    def mounts(
-        self, directory: Path, parents: Sequence[Path], *, read_only: bool
-    ) -> list[MountSpec]:
+    def mounts(self, top: Place, parents: Sequence[Place], *, read_only: bool) -> list[MountSpec]:
         options = ("bind", "ro") if read_only else ("bind",)
-        return [MountSpec("bind", str(directory / TREE_NAME), "", options)]
+        return [MountSpec("bind", str(top.directory / TREE_NAME), "", options)]
 
     def changes(self, directory: Path, parents: Sequence[Path]) -> Iterator[Item]:
         lower = parents[0] / TREE_NAME if parents else self._empty

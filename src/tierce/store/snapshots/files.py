@@ -8,7 +8,7 @@ import tierce.layer
 from tierce.linux.mounts import MNT_DETACH, UMOUNT_NOFOLLOW, mount_spec, umount2
 from tierce.store.failures import reported
 from tierce.store.parallel import in_parallel
-from tierce.store.snapshots.base import FS_NAME, LAYER, TREE, TREE_NAME
+from tierce.store.snapshots.base import FS_NAME, IMAGE_NAME, LAYER, TREE, TREE_NAME, Place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tierce.store.paths import Paths
     from tierce.store.snapshots.base import LayerDirectories, Measured, Snapshot, Snapshotter
     from tierce.store.snapshots.contents import SnapshotContents
+    from tierce.store.snapshots.images import LayerImages
     from tierce.store.trash import Trash
 
 
@@ -47,6 +48,7 @@ class SnapshotFiles:
         durability: Durability,
         layers: Callable[[], Layers],
         contents: SnapshotContents,
+        images: LayerImages,
         snapshotter: Snapshotter,
     ) -> None:
         self._database = database
@@ -56,6 +58,7 @@ class SnapshotFiles:
         self._durability = durability
         self._layers = layers
         self._contents = contents
+        self._images = images
         self._snapshotter = snapshotter
 
     def has_tar(self, diff_id: Digest) -> bool:
@@ -66,9 +69,9 @@ class SnapshotFiles:
         """Whether a directory is what was written to it; see `SnapshotContents.trusted`."""
         return self._contents.trusted(layer.id, layer.diff_id, boot)
 
-    def prepare(self, number: int, parents: Sequence[int]) -> None:
+    def prepare(self, number: int, parents: Sequence[Snapshot]) -> None:
         with reported(f"prepare snapshot {number}"):
-            self._snapshotter.prepare(self._paths.snapshot(number), self._directories(parents))
+            self._snapshotter.prepare(self._paths.snapshot(number), self._places(parents))
 
     def commit(self, number: int) -> tuple[int, str]:
         """The form of what was written, and the boot during which it was."""
@@ -89,20 +92,28 @@ class SnapshotFiles:
         return self._layers().clamp(layer.diff_id, epoch)
 
     def unpack(self, chain: Sequence[Snapshot]) -> None:
-        form = self._snapshotter.form
-        missing = [
-            chain[: place + 1]
-            for place, layer in enumerate(chain)
-            if not self._forms(layer.id) & form
-        ]
-        if form == LAYER:
+        """Have all layers in directories."""
+        missing = self._not_unpacked(chain)
+        if self._snapshotter.form == LAYER:
             in_parallel(self._unpack_layer, missing, workers=_UNPACKERS)
         elif missing and missing[-1][-1].id == chain[-1].id:
             self._unpack_tree(chain)
 
-    def mounts(self, numbers: Sequence[int], *, read_only: bool) -> list[MountSpec]:
-        top, *parents = self._directories(numbers)
-        return self._snapshotter.mounts(top, parents, read_only=read_only)
+    def make_ready(self, chain: Sequence[Snapshot]) -> None:
+        """Have all layers where they can be mounted from: in directories, or in images."""
+        if self._snapshotter.takes_images:
+            in_parallel(self._ready_layer, self._not_unpacked(chain), workers=_UNPACKERS)
+        else:
+            self.unpack(chain)
+
+    def mounts(
+        self, active: int | None, layers: Sequence[Snapshot], *, read_only: bool
+    ) -> list[MountSpec]:
+        """What to mount to see layers, the topmost first, and what is being written upon them."""
+        places = self._places(layers)
+        if active is not None:
+            places.insert(0, Place(self._paths.snapshot(active)))
+        return self._snapshotter.mounts(places[0], places[1:], read_only=read_only)
 
     @contextmanager
     def mounted(self, specs: Sequence[MountSpec], target: Path) -> Iterator[None]:
@@ -149,22 +160,62 @@ class SnapshotFiles:
             lambda: self._layers().index(diff_id), lambda: str(self._layers().ensure_tar(diff_id))
         )
 
-    def _unpacked_view(self, chain: Sequence[Snapshot]) -> Tree:
-        # A layer's lock is held while those beneath are waited for, never the other way round.
-        for place in range(len(chain)):
-            self._unpack_layer(chain[: place + 1])
-        paths = [str(self._paths.snapshot(layer.id) / FS_NAME) for layer in chain]
-        return tierce.layer.MergedView([tierce.layer.DirectoryLayer(path) for path in paths])
+    def _not_unpacked(self, chain: Sequence[Snapshot]) -> list[Sequence[Snapshot]]:
+        """Each layer that has no directory of the snapshotter's form, with what it stands on."""
+        form = self._snapshotter.form
+        return [
+            chain[: place + 1]
+            for place, layer in enumerate(chain)
+            if not self._forms(layer.id) & form
+        ]
 
     def _unpack_layer(self, chain: Sequence[Snapshot]) -> None:
         *parents, layer = chain
         with self._locks.hold(f"snapshot {layer.id}"):
-            if self._forms(layer.id) & LAYER:
+            if not self._forms(layer.id) & LAYER:
+                self._unpack_alone(layer, self._below(parents, self._unpack_layer))
+
+    def _ready_layer(self, chain: Sequence[Snapshot]) -> None:
+        *parents, layer = chain
+        assert layer.diff_id is not None
+        if self._images.find(layer.id, layer.diff_id) is not None:
+            return
+        with self._locks.hold(f"snapshot {layer.id}"):
+            if self._forms(layer.id) & LAYER or self._images.find(layer.id, layer.diff_id):
                 return
-            assert layer.diff_id is not None
-            below = _Below(lambda: self._unpacked_view(parents)) if parents else None
-            with self._layers().open_tar(layer.diff_id) as tar:
-                self._unpack(layer.id, None, [tar], below)
+            below = self._below(parents, self._ready_layer)
+            made = self._images.worthwhile(layer.diff_id) and self._images.make(
+                layer.id, layer.diff_id, below
+            )
+            if not made:
+                self._unpack_alone(layer, below)
+
+    def _unpack_alone(self, layer: Snapshot, below: _Below | None) -> None:
+        assert layer.diff_id is not None
+        with self._layers().open_tar(layer.diff_id) as tar:
+            self._unpack(layer.id, None, [tar], below)
+
+    def _below(
+        self, parents: Sequence[Snapshot], have: Callable[[Sequence[Snapshot]], None]
+    ) -> _Below | None:
+        """What the ancestors of a layer have, once `have` was called for each that needs it.
+
+        A layer's lock is held while those beneath are waited for, never the other way round.
+        """
+
+        def view() -> Tree:
+            for each in self._not_unpacked(parents):
+                have(each)
+            return tierce.layer.MergedView([self._ready_source(layer) for layer in parents])
+
+        return _Below(view) if parents else None
+
+    def _ready_source(self, layer: Snapshot) -> LayerSource:
+        """A layer to look into that is in a directory or in an image, which has an index."""
+        if self._forms(layer.id) & LAYER:
+            return tierce.layer.DirectoryLayer(str(self._paths.snapshot(layer.id) / FS_NAME))
+        assert layer.diff_id is not None
+        return self._index_layer(layer.diff_id)
 
     def _unpack_tree(self, chain: Sequence[Snapshot]) -> None:
         top = chain[-1]
@@ -208,9 +259,12 @@ class SnapshotFiles:
         )
 
     def _clear(self, number: int) -> None:
-        """Throws away the directory of this snapshotter's form; that of another one stays."""
+        """Throws away the directory of this snapshotter's form.
+
+        That of another one stays, and so does an image, which may be about to be mounted.
+        """
         directory = self._paths.snapshot(number)
-        if self._forms(number):
+        if self._forms(number) or (directory / IMAGE_NAME).exists():
             directory /= FS_NAME if self._snapshotter.form == LAYER else TREE_NAME
         self._trash.throw(directory)
 
@@ -221,20 +275,29 @@ class SnapshotFiles:
     def _directories(self, numbers: Sequence[int]) -> list[Path]:
         return [self._paths.snapshot(number) for number in numbers]
 
+    def _places(self, layers: Sequence[Snapshot]) -> list[Place]:
+        return [self._place(layer) for layer in layers]
+
+    def _place(self, layer: Snapshot) -> Place:
+        image = None
+        if not self._forms(layer.id) & self._snapshotter.form:
+            image = self._images.find(layer.id, layer.diff_id)
+        return Place(self._paths.snapshot(layer.id), image)
+
 
 class _Below:
     """What the ancestors of a layer that is being unpacked have at a path.
 
-    Waits for them to be unpacked, and so needs no index of them.
+    Waits for them to be unpacked or mountable, so that no index is made for this alone.
     """
 
-    def __init__(self, unpack: Callable[[], Tree]) -> None:
-        self._unpack = unpack
+    def __init__(self, view: Callable[[], Tree]) -> None:
+        self._view = view
         self._tree: Tree | None = None
 
     def __call__(self, path: str) -> Entry | None:
         if self._tree is None:
-            self._tree = self._unpack()
+            self._tree = self._view()
         return self._tree.lookup(path)
 
 

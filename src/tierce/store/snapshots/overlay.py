@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from tierce.layer.entry import Entry, Item
+    from tierce.store.snapshots.base import LayerImage, Place
 
 # What an upper directory records must be plain: a copied-up file with its content (metacopy), a
 # renamed directory as files (redirect_dir), so that it can be read without overlayfs and means
@@ -30,6 +31,9 @@ _PLAIN = ("index=off", "metacopy=off", "redirect_dir=off")
 # in the container reach the disk (overlayfs.rst, "Volatile mount"). After a power cut nothing of
 # it is trusted unverified: see `durability`.
 _VOLATILE = "volatile"
+# Else distributions have files of other file systems get inode numbers of more than 32 bits,
+# which 32-bit programs cannot read.
+_OWN_NUMBERS = "xino=off"
 
 
 class OverlaySnapshotter:
@@ -38,16 +42,24 @@ class OverlaySnapshotter:
     name = "overlay"
     form = LAYER
 
-    def __init__(self, empty: Path, *, unprivileged: bool = False) -> None:
-        """`empty` is an empty directory. `unprivileged`: marks are user.overlay attributes."""
+    def __init__(
+        self, empty: Path, *, unprivileged: bool = False, takes_images: bool = False
+    ) -> None:
+        """`empty` is an empty directory. `unprivileged`: marks are user.overlay attributes.
+
+        `takes_images`: the kernel can mount layers from their tars, and use them as its own.
+        """
+        self.takes_images = takes_images
         self._empty = empty
         self._options = (*_PLAIN, "userxattr") if unprivileged else _PLAIN
 
-    def prepare(self, directory: Path, parents: Sequence[Path]) -> None:
+    def prepare(self, directory: Path, parents: Sequence[Place]) -> None:
         _make_directories(directory)
         # The root of the mount has the attributes of the upper directory.
-        if parents:
-            copy_root_attributes(parents[0] / FS_NAME, directory / FS_NAME)
+        if parents and parents[0].image is not None:
+            give_root_attributes(layer.read_root(parents[0].image.file), directory / FS_NAME)
+        elif parents:
+            copy_root_attributes(parents[0].directory / FS_NAME, directory / FS_NAME)
 
     def unpack(
         self,
@@ -69,24 +81,26 @@ class OverlaySnapshotter:
             except OSError:
                 pass  # nothing was mounted, or a killed process left more in it
 
-    def mounts(
-        self, directory: Path, parents: Sequence[Path], *, read_only: bool
-    ) -> list[MountSpec]:
-        lower = [str(parent / FS_NAME) for parent in parents]
+    def mounts(self, top: Place, parents: Sequence[Place], *, read_only: bool) -> list[MountSpec]:
+        layers = [top, *parents] if read_only else parents
+        lower = [_path(layer) for layer in layers]
+        images = tuple([_image_mount(layer.image) for layer in layers if layer.image is not None])
         options: tuple[str, ...] = self._options
+        if images:
+            options += (_OWN_NUMBERS,)
         if read_only:
-            lower.insert(0, str(directory / FS_NAME))
             # The kernel wants two layers at least.
             lower += [str(self._empty)] * (2 - len(lower))
             options += ("ro",)
         else:
             lower = lower or [str(self._empty)]
             options += (
-                f"upperdir={directory / FS_NAME}",
-                f"workdir={directory / WORK_NAME}",
+                f"upperdir={top.directory / FS_NAME}",
+                f"workdir={top.directory / WORK_NAME}",
                 _VOLATILE,
             )
-        return [MountSpec("overlay", "overlay", "", (f"lowerdir={':'.join(lower)}", *options))]
+        options = (f"lowerdir={':'.join(lower)}", *options)
+        return [MountSpec("overlay", "overlay", "", options, images)]
 
     def changes(self, directory: Path, parents: Sequence[Path]) -> Iterator[Item]:
         return layer.overlay_changes(str(directory / FS_NAME))
@@ -100,6 +114,16 @@ class OverlaySnapshotter:
         )
 
 
+def give_root_attributes(entry: Entry, target: Path) -> None:
+    """Give a root directory owner, permissions, time and attributes of an entry. Raises OSError."""
+    os.chown(target, entry.uid, entry.gid)
+    os.chmod(target, entry.mode)
+    for name, value in entry.xattrs:
+        if layer.keeps_xattr(name):
+            os.setxattr(target, name, value)
+    os.utime(target, ns=(entry.mtime_ns, entry.mtime_ns))
+
+
 def copy_root_attributes(source: Path, target: Path) -> None:
     """Give a root directory owner, permissions, times and attributes of another. Raises OSError."""
     status = os.stat(source)
@@ -110,6 +134,15 @@ def copy_root_attributes(source: Path, target: Path) -> None:
         if layer.keeps_xattr(name):
             os.setxattr(target, name, os.getxattr(source, name))
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def _path(layer: Place) -> str:
+    return str(layer.directory / FS_NAME if layer.image is None else layer.image.point)
+
+
+def _image_mount(image: LayerImage) -> MountSpec:
+    options = ("ro", f"device={image.tar}")
+    return MountSpec("erofs", str(image.file), str(image.point), options)
 
 
 def _make_directories(directory: Path) -> None:

@@ -8,6 +8,7 @@ from tierce import store
 from tierce.store.lazy import lazy
 from tierce.store.snapshots.contents import SnapshotContents
 from tierce.store.snapshots.files import SnapshotFiles
+from tierce.store.snapshots.images import LayerImages
 from tierce.store.snapshots.probe import choose_snapshotter, snapshotters
 
 TYPE_CHECKING = False
@@ -47,8 +48,9 @@ class Parts:
             database, paths, leases, locks, blobs, contents
         )
         self._making = threading.RLock()
+        images = LayerImages(paths, durability, blobs, lambda: self.layers)
         self.files = SnapshotFiles(
-            *(database, paths, locks, trash, durability, lambda: self.layers, contents),
+            *(database, paths, locks, trash, durability, lambda: self.layers, contents, images),
             self.snapshotter,
         )
 

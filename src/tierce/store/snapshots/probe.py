@@ -6,36 +6,44 @@ import os
 import threading
 from pathlib import Path
 
+from tierce import layer
 from tierce.errors import StoreError
 from tierce.linux.mounts import mount_spec, umount2
 from tierce.linux.namespaces import CLONE_NEWNS, make_private, unshare
 from tierce.linux.process import effective_capabilities
+from tierce.store.snapshots.base import LayerImage, Place
 from tierce.store.snapshots.copy import CopySnapshotter
 from tierce.store.snapshots.overlay import OverlaySnapshotter
 from tierce.store.trash import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from tierce.store.paths import Paths
     from tierce.store.snapshots.base import Snapshotter
 
+_EROFS = "erofs"
 BACKEND_VARIABLE = "TIERCE_SNAPSHOTTER"
 """Chooses a snapshotter by name, without trying whether it works."""
 
 
 def snapshotters(paths: Paths) -> dict[str, Snapshotter]:
-    """All that there are, by name."""
+    """All that there are, by name; "erofs" is an overlay that takes images of layers."""
     empty = paths.snapshots / "empty"
+    unprivileged = not _in_first_user_ns()
     return {
-        OverlaySnapshotter.name: OverlaySnapshotter(empty, unprivileged=not _in_first_user_ns()),
+        _EROFS: OverlaySnapshotter(empty, unprivileged=unprivileged, takes_images=True),
+        OverlaySnapshotter.name: OverlaySnapshotter(empty, unprivileged=unprivileged),
         CopySnapshotter.name: CopySnapshotter(empty),
     }
 
 
 def choose_snapshotter(paths: Paths) -> Snapshotter:
-    """Overlay where it can be mounted, else copy; found out once per boot and set of privileges.
+    """Overlay where it can be mounted, with images of layers where these can be; else copy.
 
-    Raises StoreError when TIERCE_SNAPSHOTTER names none.
+    Found out once per boot and set of privileges. Raises StoreError when TIERCE_SNAPSHOTTER names
+    none.
     """
     known = snapshotters(paths)
     wanted = os.environ.get(BACKEND_VARIABLE)
@@ -43,18 +51,20 @@ def choose_snapshotter(paths: Paths) -> Snapshotter:
         if wanted not in known:
             raise StoreError(
                 f"choose snapshotter {wanted}: there is none of this name",
-                hint=f"{BACKEND_VARIABLE} may be {' or '.join(known)}",
+                hint=f"{BACKEND_VARIABLE} may be one of {', '.join(known)}",
             )
         return known[wanted]
     # The run directory is gone after a reboot, and so is what this kernel was found to do.
-    remembered = paths.run / f"snapshotter-{_privileges()}"
+    remembered = paths.run / f"layers-{_privileges()}"
     try:
         name = remembered.read_text()
     except OSError:
         name = ""
     if name not in known:
-        works = overlay_works(paths.snapshots)
-        name = OverlaySnapshotter.name if works else CopySnapshotter.name
+        name = CopySnapshotter.name
+        if overlay_works(paths.snapshots):
+            works = images_work(paths.snapshots)
+            name = _EROFS if works else OverlaySnapshotter.name
         try:
             remembered.write_text(name)
         except OSError:
@@ -64,6 +74,19 @@ def choose_snapshotter(paths: Paths) -> Snapshotter:
 
 def overlay_works(directory: Path) -> bool:
     """Whether an overlay with upper layer can be mounted on this file system, by trying it."""
+    return _works(directory, _try_overlay)
+
+
+def images_work(directory: Path) -> bool:
+    """Whether the kernel shows a file that is in a tar through an image and an overlay.
+
+    EROFS in files is in Linux since 6.12, for root; distributions may leave it out.
+    """
+    return _works(directory, _try_image)
+
+
+def _works(directory: Path, attempt: Callable[[str], bool]) -> bool:
+    """Whether an attempt in an empty directory succeeds, made in mount namespaces of its own."""
     works: list[bool] = []
     scratch = f"{directory}/.probe-{os.getpid()}-{threading.get_ident()}"
     try:
@@ -72,29 +95,52 @@ def overlay_works(directory: Path) -> bool:
         return False
     try:
         # A thread may have a mount namespace of its own, and takes it along when it ends.
-        thread = threading.Thread(target=_try_overlay, args=(scratch, works))
+        thread = threading.Thread(target=lambda: works.append(_attempted(attempt, scratch)))
         thread.start()
         thread.join()
     finally:
         remove_tree(Path(scratch))
-    return bool(works)
+    return works == [True]
 
 
-def _try_overlay(scratch: str, works: list[bool]) -> None:
+def _attempted(attempt: Callable[[str], bool], scratch: str) -> bool:
+    try:
+        unshare(CLONE_NEWNS)
+        make_private()
+        return attempt(scratch)
+    except OSError:
+        return False
+
+
+def _try_overlay(scratch: str) -> bool:
+    _mount(scratch, [])
+    umount2(f"{scratch}/target")
+    return True
+
+
+def _try_image(scratch: str) -> bool:
+    content = b"content"
+    image = LayerImage(*(Path(scratch, name) for name in ("image", "tar", "point")))
+    image.point.mkdir()
+    image.tar.write_bytes(bytes(512) + content.ljust(512))
+    index = layer.LayerIndex.of([layer.Entry("file", "file", size=len(content), offset=512)])
+    image.file.write_bytes(layer.make_image(index, 1024, os.urandom(16)) or b"")
+    _mount(scratch, [Place(Path(scratch), image)])
+    try:
+        with open(f"{scratch}/target/file", "rb") as file:
+            return file.read() == content
+    finally:
+        umount2(f"{scratch}/target")
+
+
+def _mount(scratch: str, parents: Sequence[Place]) -> None:
     for name in ("empty", "target"):
         os.mkdir(f"{scratch}/{name}")
     directory = Path(scratch, "layer")
     snapshotter = OverlaySnapshotter(Path(scratch, "empty"), unprivileged=not _in_first_user_ns())
-    try:
-        unshare(CLONE_NEWNS)
-        make_private()
-        snapshotter.prepare(directory, [])
-        for spec in snapshotter.mounts(directory, [], read_only=False):
-            mount_spec(spec, f"{scratch}/target")
-        umount2(f"{scratch}/target")
-    except OSError:
-        return
-    works.append(True)
+    snapshotter.prepare(directory, parents)
+    for spec in snapshotter.mounts(Place(directory), parents, read_only=False):
+        mount_spec(spec, f"{scratch}/target")
 
 
 def _privileges() -> str:

@@ -159,15 +159,12 @@ class Snapshots:
     # Writing
 
     def prepare(self, parent: int | None) -> Active:
-        """A writable layer upon a snapshot (None: upon nothing), unpacking what that needs.
+        """A writable layer upon a snapshot (None: upon nothing), made ready to be mounted.
 
         It is swept when its lease ends, unless it was committed or a container has it.
         Raises NotFound, StoreError, StoreFull, LayerError.
         """
-        parents: list[int] = []
-        if parent is not None:
-            self.unpack(parent)
-            parents = [each.id for each in reversed(self.chain(parent))]
+        parents: Sequence[Snapshot] = [] if parent is None else self._ready(parent)
         with self._database.transaction():
             number = self._database.execute(
                 "INSERT INTO snapshots (parent, active, created, lease) VALUES (?, 1, ?, ?)",
@@ -251,20 +248,23 @@ class Snapshots:
         Layers that are not unpacked yet are unpacked at the same time, each once whatever other
         threads and processes do. Raises NotFound, LayerError, StoreError, StoreFull.
         """
-        with self._leases.ensure("unpack snapshot"):
-            self._check_usable(number)
-            self._files().unpack(self.chain(number))
+        self._unpacked(number)
 
     def mounts(self, snapshot: int | Active, *, read_only: bool = False) -> Sequence[MountSpec]:
         """What to mount to see the file system; the first target is the root.
 
         Nothing is mounted here, so that the caller can do it in a mount namespace that ends
-        with it. Writing is for an Active. Raises NotFound, LayerError, StoreError.
+        with it. Whatever protects the snapshot must do so until all is unmounted: files of layers
+        may be read from their tars. Writing is for an Active. Raises NotFound, LayerError,
+        StoreError.
         """
-        active = isinstance(snapshot, Active)
-        if not active and not read_only:
+        if isinstance(snapshot, Active):
+            parent = self.get_active(snapshot.id).parent
+            layers: Sequence[Snapshot] = [] if parent is None else self._ready(parent)
+            return self._files().mounts(snapshot.id, layers, read_only=read_only)
+        if not read_only:
             raise StoreError(f"mount snapshot {snapshot}: only an active one can be written to")
-        return self._files().mounts(self._opened(snapshot), read_only=read_only)
+        return self._files().mounts(None, self._ready(snapshot), read_only=True)
 
     @contextmanager
     def mounted(
@@ -276,7 +276,16 @@ class Snapshots:
 
     def directories(self, snapshot: int | Active) -> LayerDirectories:
         """The directories with the files of each layer, unpacked for this. Raises as `unpack`."""
-        return self._files().directories(self._opened(snapshot))
+        opened = []
+        parent: int | None
+        if isinstance(snapshot, Active):
+            opened.append(snapshot.id)
+            parent = self.get_active(snapshot.id).parent
+        else:
+            parent = snapshot
+        if parent is not None:
+            opened += [layer.id for layer in self._unpacked(parent)]
+        return self._files().directories(opened)
 
     def view(self, number: int | None) -> Tree:
         """The file system without unpacking it; None is the empty one. Raises NotFound."""
@@ -308,19 +317,21 @@ class Snapshots:
             )
         return snapshot
 
-    def _opened(self, snapshot: int | Active) -> Sequence[int]:
+    def _unpacked(self, number: int) -> Sequence[Snapshot]:
         """A snapshot and its ancestors, unpacked; the topmost first."""
-        opened = []
-        number: int | None
-        if isinstance(snapshot, Active):
-            opened.append(snapshot.id)
-            number = self.get_active(snapshot.id).parent
-        else:
-            number = snapshot
-        if number is not None:
-            self.unpack(number)
-            opened += [each.id for each in reversed(self.chain(number))]
-        return opened
+        with self._leases.ensure("unpack snapshot"):
+            self._check_usable(number)
+            chain = self.chain(number)
+            self._files().unpack(chain)
+        return chain[::-1]
+
+    def _ready(self, number: int) -> Sequence[Snapshot]:
+        """A snapshot and its ancestors, ready to be mounted; the topmost first."""
+        with self._leases.ensure("prepare layers"):
+            self._check_usable(number)
+            chain = self.chain(number)
+            self._files().make_ready(chain)
+        return chain[::-1]
 
     def _check_usable(self, number: int) -> None:
         if not self.use(number):
