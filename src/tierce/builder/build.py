@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from tierce.builder.contexts import open_context
 from tierce.builder.definition import read_definition
 from tierce.builder.images import ImageResolver
+from tierce.builder.lint import Warnings, find_ignore
 from tierce.builder.request import BuildRequest, BuildResult
 from tierce.dockerfile.parser import parse
 from tierce.errors import BuildError, Cancelled
@@ -20,7 +21,6 @@ from tierce.frontend.lower import lower
 from tierce.frontend.options import Options
 from tierce.oci.platform import Platform
 from tierce.oci.reference import Reference
-from tierce.solver.progress import VertexWarning
 from tierce.solver.reporting import reported_step
 from tierce.solver.scheduler import Solver
 from tierce.worker.results import FileSystem
@@ -31,9 +31,8 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tierce.dockerfile.parser import DockerfileWarning
     from tierce.frontend.options import Plan
-    from tierce.solver.progress import Listener
+    from tierce.solver.progress import Listener, VertexWarning
     from tierce.store import Store
 
 _LOCK_POLL_SECONDS = 0.02
@@ -71,10 +70,12 @@ class _Build:
 
     def run(self) -> BuildResult:
         definition = read_definition(self._request, self._listener)
+        options = self._options()
+        warnings = Warnings(definition, self._listener)
+        linter = warnings.linter(options.build_args)
         dockerfile = parse(definition.text, definition.name)
         resolver = ImageResolver(self._store, self._listener)
-        plan = lower(dockerfile, self._options(), resolver)
-        warnings = tuple(self._warn(warning, definition.name) for warning in plan.warnings)
+        plan = lower(dockerfile, options, resolver, linter, lambda: find_ignore(self._request))
         context = None
         if plan.needs_context:
             context = open_context(self._store, self._request, self._listener)
@@ -83,7 +84,7 @@ class _Build:
         finally:
             if context is not None:
                 context.save()
-        return self._export(plan, snapshot, warnings)
+        return self._export(plan, snapshot, tuple(warnings.found))
 
     def _options(self) -> Options:
         request = self._request
@@ -132,11 +133,6 @@ class _Build:
                     return
             if self._cancelled.wait(_LOCK_POLL_SECONDS):
                 raise Cancelled("build: cancelled")
-
-    def _warn(self, found: DockerfileWarning, file: str) -> VertexWarning:
-        warning = VertexWarning("", found.message, url=found.url, file=file, line=found.line)
-        self._listener(warning)
-        return warning
 
     def _export(
         self, plan: Plan, snapshot: int | None, warnings: tuple[VertexWarning, ...]

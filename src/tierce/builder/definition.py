@@ -18,10 +18,14 @@ _MAX_BYTES = 16 << 20
 
 
 class Definition(Value):
-    """The text of a Dockerfile, and the name that errors give it."""
+    """The text of a Dockerfile, and the name that errors give it.
+
+    `vertex` is the step that read it: what the text is warned of is warned of there.
+    """
 
     name: str
     text: bytes
+    vertex: str = ""
 
 
 def read_definition(request: BuildRequest, listener: Listener) -> Definition:
@@ -41,7 +45,7 @@ def read_definition(request: BuildRequest, listener: Listener) -> Definition:
         if text is None:
             text = _read(request.dockerfile or os.path.join(request.context, DOCKERFILE))
         step.done("transferring dockerfile:", len(text))
-    return Definition(name, text)
+    return Definition(name, text, step.vertex)
 
 
 def _read(path: str) -> bytes:

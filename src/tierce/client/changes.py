@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tierce.dockerfile.instructions import Env
+from tierce.dockerfile.lint import silent_linter
 from tierce.dockerfile.parser import parse
 from tierce.dockerfile.readers import read_all
 from tierce.errors import DockerfileError, UsageError
@@ -67,7 +68,7 @@ def _check(dockerfile: Dockerfile) -> None:
 def _sets_path(config: ContainerConfig, dockerfile: Dockerfile) -> bool:
     return "PATH" in config.environment() or any(
         assignment.name == "PATH"
-        for command in read_all(dockerfile)
+        for command in read_all(dockerfile, silent_linter())
         if isinstance(command, Env)
         for assignment in command.assignments
     )

@@ -37,12 +37,15 @@ _magic = re.compile(r"[*?\[\\]")
 class Ignore:
     """Compiled patterns; made by `compile_patterns`.
 
+    `has_exceptions`: some bring files back. `excludes_everything`: one of them leaves nothing.
     May be used by several threads: what it remembers between calls is only ever added to.
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._exceptions = [_components(each[1:]) for each in patterns if each.startswith("!")]
         self._groups = _groups(patterns)
+        self.has_exceptions = bool(self._exceptions)
+        self.excludes_everything = any(each in ("*", "**", "**/*") for each in patterns)
         self._states: dict[str, int] = {"": _ROOT}
 
     def matches(self, path: str, is_directory: bool = False) -> bool:

@@ -19,10 +19,11 @@ class CommandLine(Value):
 
 
 class Assignment(Value):
-    """One `name=value` of ENV or LABEL, quotes and variables as written."""
+    """One `name=value` of ENV or LABEL, quotes and variables as written; or `name value`."""
 
     name: str
     value: str
+    is_legacy: bool = False
 
 
 class Declaration(Value):

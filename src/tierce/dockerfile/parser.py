@@ -22,7 +22,6 @@ _DIRECTIVES = frozenset(["syntax", "escape", "check"])
 _ESCAPES = ("\\", "`")
 _DEFAULT_ESCAPE = "\\"
 _HEREDOC_KEYWORDS = frozenset(["add", "copy", "run"])
-_EMPTY_CONTINUATION = "https://docs.docker.com/go/dockerfile/rule/no-empty-continuation/"
 
 
 class Instruction(Value):
@@ -62,24 +61,18 @@ class Directive(Value):
     line: int
 
 
-class DockerfileWarning(Value):
-    """Something that works, but should not be relied on. `url` explains it, or is empty."""
-
-    message: str
-    line: int = 0
-    end_line: int = 0
-    url: str = ""
-
-
 class Dockerfile(Value):
-    """A parsed file; `source` is its text, `file` its name for errors."""
+    """A parsed file; `source` is its text, `file` its name for errors.
+
+    `empty_continuations` are the last lines of instructions that go on over an empty line.
+    """
 
     file: str
     source: str
     instructions: tuple[Instruction, ...]
     directives: tuple[Directive, ...] = ()
     escape: str = _DEFAULT_ESCAPE
-    warnings: tuple[DockerfileWarning, ...] = ()
+    empty_continuations: tuple[int, ...] = ()
 
     def directive(self, name: str) -> str:
         """The value of a directive ("syntax", "check"), or ""."""
@@ -150,7 +143,7 @@ class _Parser:
         self._directives: list[Directive] = []
         self._directives_end = False
         self._comments: list[str] = []
-        self._warnings: list[DockerfileWarning] = []
+        self._empty_continuations: list[int] = []
         self._instructions: list[Instruction] = []
 
     def parse(self) -> Dockerfile:
@@ -164,7 +157,7 @@ class _Parser:
             tuple(self._instructions),
             tuple(self._directives),
             self._escape,
-            tuple(self._warnings),
+            tuple(self._empty_continuations),
         )
 
     def _read_line(self) -> str:
@@ -180,9 +173,10 @@ class _Parser:
         return line
 
     def _read_instruction(self) -> None:
-        line = self._read_line().rstrip("\r").lstrip(SPACES)
+        raw = self._read_line().rstrip("\r")
+        line = raw.lstrip(SPACES)
         if line.startswith("#"):
-            self._read_comment(line)
+            self._read_comment(line, raw)
             return
         self._directives_end = True
         first_line = self._next
@@ -201,10 +195,11 @@ class _Parser:
                 parts.append(line)
         self._add("".join(parts), first_line, has_empty_line)
 
-    def _read_comment(self, line: str) -> None:
+    def _read_comment(self, line: str, raw: str) -> None:
         if not self._directives_end and self._read_directive(line[1:]):
             return
-        if comment := line[1:].strip(SPACES):
+        # As in BuildKit, a comment that is indented keeps its "#".
+        if comment := raw[1:].strip(SPACES):
             self._comments.append(comment)
         else:
             self._comments = []
@@ -239,15 +234,7 @@ class _Parser:
     def _add(self, line: str, first_line: int, has_empty_line: bool) -> None:
         last_line = self._next
         if has_empty_line:
-            shown = line if len(line) <= 200 else line[:200] + "…"
-            self._warnings.append(
-                DockerfileWarning(
-                    f"Empty continuation line found in: {shown}",
-                    first_line,
-                    last_line,
-                    _EMPTY_CONTINUATION,
-                )
-            )
+            self._empty_continuations.append(last_line)
         if not line.strip(SPACES):
             return  # nothing but continuation characters up to the end of the file
         if "\0" in line:

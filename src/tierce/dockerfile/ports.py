@@ -15,7 +15,7 @@ def parse_port(text: str) -> list[str]:
     `[ip:]host:container` is taken as BuildKit takes it: what is before the container's port is
     checked and dropped. Raises InvalidValue.
     """
-    address, host, container = _split(text)
+    address, host, container = split_port(text)
     ports, _, protocol = container.partition("/")
     if not ports:
         raise InvalidValue(f"invalid port: {quote(text)}: no port specified", value=text)
@@ -39,7 +39,7 @@ def parse_port(text: str) -> list[str]:
     return [f"{port}/{suffix}" for port in range(first, last + 1)]
 
 
-def _split(text: str) -> tuple[str, str, str]:
+def split_port(text: str) -> tuple[str, str, str]:
     """(address, host port, container port)."""
     rest, _, container = text.rpartition(":")
     address, _, host = rest.rpartition(":")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tierce.dockerfile import lexer
+from tierce.dockerfile import checks, lexer
 from tierce.dockerfile.flags import SWITCH, TEXT, TEXTS, Flags, parse_flags
 from tierce.dockerfile.gotext import SPACES, parse_duration, quote
 from tierce.dockerfile.instructions import (
@@ -29,6 +29,7 @@ from tierce.dockerfile.instructions import (
     Workdir,
 )
 from tierce.dockerfile.lexer import Heredoc
+from tierce.dockerfile.lint import Linter
 from tierce.dockerfile.mounts import mount_from
 from tierce.dockerfile.parser import Dockerfile, Instruction
 from tierce.dockerfile.suggest import did_you_mean
@@ -47,9 +48,35 @@ _ARGUMENT = "requires exactly one argument"
 _AT_LEAST_ONE = "requires at least one argument"
 
 
-def read_all(dockerfile: Dockerfile) -> list[From | Command]:
-    """The typed instructions of a file. Raises DockerfileError with the place."""
-    return [read_instruction(each, dockerfile) for each in dockerfile.instructions]
+def read_all(dockerfile: Dockerfile, linter: Linter) -> list[From | Command]:
+    """The typed instructions of a file; before the first FROM there is nothing but ARG.
+
+    What is questionable is reported up to the first mistake. Raises DockerfileError with the
+    place of that.
+    """
+    checks.check_lines(dockerfile, linter)
+    found: list[From | Command] = []
+    in_stage = False
+    for instruction in dockerfile.instructions:
+        here = linter.under(instruction.comments) if instruction.comments else linter
+        checks.check_unread(instruction, here)
+        command = read_instruction(instruction, dockerfile)
+        checks.check_read(command, here)
+        in_stage = in_stage or isinstance(command, From)
+        if not in_stage and not isinstance(command, Arg):
+            raise parse_error(
+                dockerfile,
+                instruction,
+                InvalidValue(
+                    "no build stage in current context",
+                    hint="only ARG can stand before the first FROM",
+                ),
+            )
+        found.append(command)
+    if not in_stage:
+        raise dockerfile.error("dockerfile contains no stages to build")
+    checks.check_stages(found, linter)
+    return found
 
 
 def read_instruction(instruction: Instruction, dockerfile: Dockerfile) -> From | Command:
@@ -138,7 +165,7 @@ def _assignments(instruction: Instruction, escape: str) -> tuple[Assignment, ...
         parts = lexer.split_blanks(instruction.arguments, 1)
         if len(parts) < 2:
             raise InvalidValue(f"{keyword} must have two arguments")
-        return (Assignment(parts[0], parts[1]),)
+        return (Assignment(parts[0], parts[1], is_legacy=True),)
     assignments = []
     for word in words:
         name, equals, value = word.partition("=")

@@ -56,14 +56,30 @@ class Rules(Value):
 NORMAL = Rules()
 
 
-def expand(text: str, variables: Mapping[str, str], rules: Rules = NORMAL) -> str:
+class References:
+    """The names of the variables that a text asked for: those that were set, and the others."""
+
+    __slots__ = ("found", "missing")
+
+    def __init__(self) -> None:
+        self.found: dict[str, None] = {}
+        self.missing: dict[str, None] = {}
+
+
+def expand(
+    text: str,
+    variables: Mapping[str, str],
+    rules: Rules = NORMAL,
+    references: References | None = None,
+) -> str:
     """The text with variables replaced, quotes and escapes taken away.
 
-    Raises InvalidValue: a quote or brace without its end, a bad substitution, `${name:?}`.
+    `references` is told which variables the text asks for, also when it makes no sense. Raises
+    InvalidValue: a quote or brace without its end, a bad substitution, `${name:?}`.
     """
     if not _has_meaning(text, rules):
         return text
-    return _Reader(text, variables, rules).read()
+    return _Reader(text, variables, rules, references=references).read()
 
 
 def split(text: str, variables: Mapping[str, str], rules: Rules = NORMAL) -> list[str]:
@@ -121,11 +137,13 @@ class _Reader:
         variables: Mapping[str, str],
         rules: Rules,
         words: _Words | None = None,
+        references: References | None = None,
     ) -> None:
         self._text = text
         self._variables = variables
         self._rules = rules
         self._words = words
+        self._references = references
         self._position = 0
         self._depth = 0
         self._spent = 0
@@ -250,10 +268,17 @@ class _Reader:
         name = self._name()
         if not name:
             return "$"
-        value = self._variables.get(name)
+        value = self._value(name)
         if value is None:
             return f"${name}" if self._rules.keep_unset else ""
         self._spend(len(value))
+        return value
+
+    def _value(self, name: str) -> str | None:
+        value = self._variables.get(name)
+        if self._references is not None:
+            asked = self._references.missing if value is None else self._references.found
+            asked[name] = None
         return value
 
     def _name(self) -> str:
@@ -283,7 +308,7 @@ class _Reader:
         name = self._name()
         operator = self._next()
         if operator == "}":
-            value = self._variables.get(name)
+            value = self._value(name)
             if value is None:
                 return f"${{{name}}}" if self._rules.keep_unset else ""
             self._spend(len(value))
@@ -299,7 +324,7 @@ class _Reader:
         if operator not in ("-+?" if colon else "-+?#%"):
             raise InvalidValue(f"unsupported modifier ({shown}) in substitution")
         word = self._part("}", "missing '}'", raw_escapes=operator in "#%")
-        value = self._variables.get(name)
+        value = self._value(name)
         if value is None and self._rules.keep_unset:
             return f"${{{name}{shown}{word}}}"
         if operator in "#%":
@@ -337,7 +362,7 @@ class _Reader:
             self._position += 1
         pattern = self._part("/", "missing '/' in ${}", raw_escapes=True)
         text = self._part("}", "missing '}'", raw_escapes=True)
-        value = self._variables.get(name)
+        value = self._value(name)
         if value is None:
             return f"${{{name}/{pattern}/{text}}}" if self._rules.keep_unset else ""
         self._spend(len(value) + len(pattern) + len(text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tierce.dockerfile import words
 from tierce.dockerfile.instructions import Arg
-from tierce.dockerfile.parser import Dockerfile, DockerfileWarning
+from tierce.dockerfile.parser import Dockerfile
 from tierce.errors import InvalidValue, UsageError
 from tierce.oci.platform import Platform
 
@@ -84,21 +84,3 @@ def proxies(given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
         if value := by_name.get(name):
             found += [(name.upper(), value), (name, value)]
     return tuple(found)
-
-
-def unused_warning(given: Mapping[str, str], declared: Iterable[str]) -> DockerfileWarning | None:
-    """A warning that names the arguments that were given, but mean nothing to this Dockerfile."""
-    used = set(declared)
-    unused = sorted(
-        name
-        for name in given
-        if name not in used
-        and name.lower() not in _PROXIES
-        and name != EPOCH
-        and not name.startswith("BUILDKIT_")
-    )
-    if not unused:
-        return None
-    return DockerfileWarning(
-        f"[Warning] One or more build-args [{' '.join(unused)}] were not consumed"
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tierce.dockerfile import words
 from tierce.dockerfile.parser import Dockerfile, Instruction
 from tierce.errors import InvalidValue
+from tierce.frontend.lint import check_variables
 from tierce.frontend.options import Options
 from tierce.frontend.stages import Stage, Step
 from tierce.graph.ops import LocalSource, Op
@@ -13,6 +14,8 @@ from tierce.graph.vertex import SourceRange, Vertex
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from tierce.dockerfile.lint import Linter, Rule
 
 ENVIRONMENT_LIMIT = 8 << 20
 """Characters of all variables of a stage; the kernel takes less for one process."""
@@ -28,7 +31,11 @@ class Context:
     """
 
     def __init__(
-        self, dockerfile: Dockerfile, options: Options, arguments: Mapping[str, str]
+        self,
+        dockerfile: Dockerfile,
+        options: Options,
+        arguments: Mapping[str, str],
+        linter: Linter,
     ) -> None:
         self.dockerfile = dockerfile
         self.options = options
@@ -47,9 +54,37 @@ class Context:
             escape=escape, raw_quotes=True, keep_unset=True, limit=_NAME_LIMIT
         )
         self._vertices: dict[tuple[str, bool], Vertex] = {}
+        self._file_linter = linter
+        self._linter = linter
+        self._place: Instruction
 
-    def expand(self, text: str, stage: Stage) -> str:
-        return words.expand(text, stage.environment, self._rules)
+    def enter(self, place: Instruction) -> None:
+        """From now on an instruction is lowered: what is found is found there."""
+        self._place = place
+        self._linter = self._file_linter.under(place.comments)
+
+    def report(self, rule: Rule, *found: str) -> None:
+        """A rule has found something in the instruction that is lowered."""
+        self.report_there(self._place, rule, *found)
+
+    def report_there(self, place: Instruction, rule: Rule, *found: str) -> None:
+        """What the instruction that is lowered makes questionable in another place."""
+        self._linter.report(rule, place.first_line, place.last_line, *found)
+
+    def expand(self, text: str, stage: Stage, rules: words.Rules | None = None) -> str:
+        """The text with the variables of the stage; those that are not set are reported.
+
+        `rules` are the usual ones unless they are given.
+        """
+        rules = rules or self._rules
+        if "$" not in text:
+            return words.expand(text, stage.environment, rules)
+        references = words.References()
+        try:
+            return words.expand(text, stage.environment, rules, references)
+        finally:
+            if references.missing:
+                check_variables(references.missing, stage.arguments, stage.environment, self.report)
 
     def expand_words(self, text: str, stage: Stage) -> list[str]:
         return words.split(text, stage.environment, self._rules)

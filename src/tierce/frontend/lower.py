@@ -7,108 +7,139 @@ from __future__ import annotations
 
 import time
 
+from tierce.dockerfile import lint, words
 from tierce.dockerfile.gotext import well_formed
 from tierce.dockerfile.instructions import Arg, Command, Copy, From, Run, Workdir
 from tierce.dockerfile.parser import Dockerfile, parse_trigger
 from tierce.dockerfile.readers import read_all, read_instruction
-from tierce.errors import InvalidValue, NotFound
+from tierce.errors import DockerfileError, InvalidValue, NotFound
 from tierce.frontend import arguments, metadata
 from tierce.frontend.context import Context
 from tierce.frontend.copy import lower_copy
 from tierce.frontend.image import ImageDraft
+from tierce.frontend.lint import check_defaults, check_image, check_sources
 from tierce.frontend.options import ImageRequest, Options, Plan, ResolvedImage, Resolver
 from tierce.frontend.paths import absolute, working_directory
 from tierce.frontend.run import lower_run
 from tierce.frontend.stages import External, Stage, StageGraph, Step
-from tierce.graph.ops import ImageSource, MakeDirectory, Scratch
+from tierce.graph.ops import Exec, ImageSource, MakeDirectory, Scratch
 from tierce.graph.vertex import Vertex
 from tierce.oci.config import ImageConfig
 from tierce.oci.platform import Platform
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+    from tierce.dockerfile.ignore import Ignore
+    from tierce.dockerfile.lint import Linter
 
 __all__ = ["Options", "Plan", "ResolvedImage", "lower"]
 
 
-def lower(dockerfile: Dockerfile, options: Options, resolver: Resolver) -> Plan:
+def lower(
+    dockerfile: Dockerfile,
+    options: Options,
+    resolver: Resolver,
+    linter: Linter | None = None,
+    find_ignore: Callable[[], Ignore | None] = lambda: None,
+) -> Plan:
     """Find out what has to be done to build a Dockerfile.
 
     `resolver` is called with the images that the target needs; images of other stages are not
-    asked for. Raises DockerfileError with the place of the mistake, UsageError for options that
-    make no sense, and what the resolver raises.
+    asked for. What is questionable is reported by the `linter`; `find_ignore`, which gives the
+    rules of the ignore file, is called when something is copied from the build context. Raises
+    DockerfileError with the place of the mistake, UsageError for options that make no sense, and
+    what the resolver raises.
     """
-    return _Lowering(dockerfile, options).lower(resolver)
+    lowering = Lowering(dockerfile, options, linter or lint.silent_linter(), find_ignore)
+    return lowering.plan(lowering.lower(resolver))
 
 
-class _Lowering:
-    def __init__(self, dockerfile: Dockerfile, options: Options) -> None:
+class Lowering:
+    """One lowering, with what it finds out on the way.
+
+    Made and used by `lower`, and by those who want to know about a Dockerfile without building it.
+    """
+
+    def __init__(
+        self,
+        dockerfile: Dockerfile,
+        options: Options,
+        linter: Linter,
+        find_ignore: Callable[[], Ignore | None],
+    ) -> None:
         self._dockerfile = dockerfile
+        self._linter = linter
+        self._find_ignore = find_ignore
+        self._ignore: Ignore | None = None
+        self._ignore_is_known = False
         self._options = options = options.replace(
             build_args=_well_formed(options.build_args), labels=_well_formed(options.labels)
         )
         self._build = (options.build_platform or Platform.host()).normalized()
         self._target = (options.platform or self._build).normalized()
-        instructions = read_all(dockerfile)
+        instructions = read_all(dockerfile, linter)
+        self.global_declarations = _before_stages(instructions)
         self._arguments = self._global_arguments(instructions)
-        self._graph = StageGraph(dockerfile, instructions, self._arguments)
+        self.graph = StageGraph(dockerfile, instructions, self._arguments, linter)
         self._epoch = arguments.epoch_of(
             options.build_args, self._arguments, options.source_date_epoch
         )
-        self._context = Context(dockerfile, options, self._arguments)
+        self._context = Context(dockerfile, options, self._arguments, linter)
         self._context.proxies = arguments.proxies(options.build_args)
         self._context.created = _time_text(self._epoch)
-        self._warnings = list(dockerfile.warnings)
-        self._warn_unused(instructions)
 
-    def lower(self, resolver: Resolver) -> Plan:
-        target = self._graph.target(self._options.target)
-        self._graph.connect()
-        stages = self._resolve(target, resolver)
+    def lower(self, resolver: Resolver, *, all_stages: bool = False) -> Stage:
+        """Lower what the target needs, or all that there is; return the target."""
+        target = self.graph.target(self._options.target)
+        self.graph.connect()
+        stages = self._resolve(target, resolver, all_stages=all_stages)
         for stage in stages:
             self._lower_stage(stage)
-        return self._plan(target)
+        if failure := self._linter.failure():
+            raise self._dockerfile.error(failure)
+        return target
 
     # Arguments
 
     def _global_arguments(self, instructions: list[From | Command]) -> dict[str, str]:
         stages = [each for each in instructions if isinstance(each, From)]
-        last = stages[-1].name if stages else ""
+        last = stages[-1].name
         given = self._options.build_args
         result = arguments.platform_arguments(
             self._build, self._target, self._options.target or last, given
         )
-        declared: list[Arg] = []
-        for instruction in instructions:
-            if not isinstance(instruction, Arg):
-                break
-            declared.append(instruction)
-        arguments.apply_global(result, declared, given, self._dockerfile)
+        self._check_defaults(stages, result)
+        arguments.apply_global(result, self.global_declarations, given, self._dockerfile)
         return result
 
-    def _warn_unused(self, instructions: list[From | Command]) -> None:
-        declared = [
-            declaration.name
-            for instruction in instructions
-            if isinstance(instruction, Arg)
-            for declaration in instruction.declarations
-        ]
-        known = [*declared, *self._arguments]
-        if warning := arguments.unused_warning(self._options.build_args, known):
-            self._warnings.append(warning)
+    def _check_defaults(self, stages: list[From], predefined: dict[str, str]) -> None:
+        defaults = dict(predefined)
+        try:
+            arguments.apply_global(defaults, self.global_declarations, {}, self._dockerfile)
+        except DockerfileError:
+            return  # unless a value is given, in which case it is fine
+        rules = words.Rules(escape=self._dockerfile.escape)
+        check_defaults(stages, defaults, rules, self._linter)
 
     # Base images
 
-    def _resolve(self, target: Stage, resolver: Resolver) -> list[Stage]:
-        """Find all images that the target needs; the stages it needs, in their order."""
+    def _resolve(self, target: Stage, resolver: Resolver, *, all_stages: bool) -> list[Stage]:
+        """Find all images that the target needs; the stages it needs, in their order.
+
+        With `all_stages` the others too, but what triggers do there is left out.
+        """
         while True:
-            stages, externals = self._graph.needed(target)
+            stages, externals = self.graph.needed(target)
             self._find_images([*stages, *externals], resolver)
             # A trigger may copy from a further image, or from a stage that nobody needed so far.
             new_sources = [self._add_triggers(stage) for stage in stages]
             if not any(new_sources):
                 break
+        if all_stages:
+            stages, externals = self.graph.stages, self.graph.externals
+            self._find_images([*stages, *externals], resolver)
         for external in externals:
             external.vertex = self._image_vertex(external)
         return stages
@@ -130,6 +161,20 @@ class _Lowering:
         for request, users_of_it in wanted.items():
             for user in users_of_it:
                 user.resolved = found[request]
+                self._check_image(user, found[request])
+
+    def _check_image(self, user: Stage | External, found: ResolvedImage) -> None:
+        if found.config.diff_ids:
+            name = user.base_name if isinstance(user, Stage) else user.name
+            # As in BuildKit, comments say nothing about this, and mounts have no place.
+            lines = (user.place.first_line, user.place.last_line)
+            check_image(
+                name,
+                self._platform_of(user, found),
+                found.config.platform,
+                (0, 0) if user.place.name == "run" else lines,
+                self._linter,
+            )
 
     def _placed(
         self, error: NotFound, wanted: dict[ImageRequest, list[Stage | External]]
@@ -140,8 +185,8 @@ class _Lowering:
                 continue
             user = users[0]
             name = user.base_name if isinstance(user, Stage) else user.name
-            near = self._graph.suggestion(name)
-            return self._graph.error(user.place, f"{name}: {error.message}{near}", hint=error.hint)
+            near = self.graph.suggestion(name)
+            return self.graph.error(user.place, f"{name}: {error.message}{near}", hint=error.hint)
         return error
 
     def _add_triggers(self, stage: Stage) -> bool:
@@ -150,14 +195,14 @@ class _Lowering:
             return False
         stage.triggers_done = True
         steps: list[Step] = []
-        for text in self._graph.triggers(stage):
+        for text in self.graph.triggers(stage):
             place = stage.place
             trigger = parse_trigger(text, self._dockerfile, place.first_line, place.last_line)
             command = read_instruction(trigger.instructions[0], trigger)
             if isinstance(command, From):
-                raise self._graph.error(place, "FROM isn't allowed as an ONBUILD trigger")
+                raise self.graph.error(place, "FROM isn't allowed as an ONBUILD trigger")
             step = Step(command, is_trigger=True)
-            self._graph.connect_step(step)
+            self.graph.connect_step(step)
             steps.append(step)
         stage.steps[:0] = steps
         return any(step.sources for step in steps)
@@ -200,7 +245,7 @@ class _Lowering:
             try:
                 self._lower_step(stage, image, step)
             except InvalidValue as error:
-                raise self._graph.error(step.place, error.message, hint=error.hint) from None
+                raise self.graph.error(step.place, error.message, hint=error.hint) from None
 
     def _begin(self, stage: Stage) -> ImageDraft:
         """Put a stage into the state of what it is built from."""
@@ -215,6 +260,7 @@ class _Lowering:
             stage.environment_size = base.environment_size
             stage.arguments = dict(base.arguments)
             stage.directory = base.directory
+            stage.has_directory = base.has_directory
         elif stage.resolved is not None:
             image = ImageDraft(stage.resolved.config)
             image.on_build = []  # they are steps of this stage now
@@ -229,7 +275,7 @@ class _Lowering:
             for name, value in image.environment:
                 self._context.set_variable(stage, name, value)
         except InvalidValue as error:
-            raise self._graph.error(stage.place, error.message) from None
+            raise self.graph.error(stage.place, error.message) from None
         if image.working_dir:
             image.working_dir = working_directory(image.working_dir, image.working_dir)
             stage.directory = image.working_dir
@@ -238,11 +284,15 @@ class _Lowering:
 
     def _lower_step(self, stage: Stage, image: ImageDraft, step: Step) -> None:
         command = step.command
+        self._context.enter(step.place)
         assert stage.vertex is not None
         if isinstance(command, Run):
             lower_run(self._context, stage, image, step, command, stage.vertex)
+            if isinstance(stage.vertex.op, Exec):
+                step.mounts = stage.vertex.op.mounts
         elif isinstance(command, Copy):
             lower_copy(self._context, stage, image, step, command, stage.vertex)
+            self._check_sources(stage, step, command)
         elif isinstance(command, Workdir):
             self._lower_workdir(stage, image, step, command, stage.vertex)
         else:
@@ -252,6 +302,9 @@ class _Lowering:
         self, stage: Stage, image: ImageDraft, step: Step, command: Workdir, base: Vertex
     ) -> None:
         path = self._context.expand(command.path, stage)
+        if not stage.has_directory and not path.startswith("/"):
+            self._context.report(lint.WORKDIR_RELATIVE_PATH, path)
+        stage.has_directory = True
         directory = working_directory(image.working_dir, path)
         image.working_dir = stage.directory = directory
         layer = None
@@ -264,9 +317,20 @@ class _Lowering:
             )
         image.add_history(f"WORKDIR {directory}", self._context.created, layer)
 
+    def _check_sources(self, stage: Stage, step: Step, command: Copy) -> None:
+        if step.sources or not command.sources:
+            return
+        if not self._ignore_is_known:
+            self._ignore_is_known = True
+            self._ignore = self._find_ignore()
+        if self._ignore is not None:
+            sources = [self._context.expand(each, stage) for each in command.sources]
+            check_sources(command, sources, self._ignore, self._context.report)
+
     # The result
 
-    def _plan(self, target: Stage) -> Plan:
+    def plan(self, target: Stage) -> Plan:
+        """What has to be done for a target that is lowered."""
         image, vertex = target.image, target.vertex
         assert image is not None
         assert vertex is not None
@@ -286,7 +350,6 @@ class _Lowering:
             source_date_epoch=self._epoch,
             needs_context=self._context.uses_context,
             context_paths=tuple(self._context.context_paths),
-            warnings=tuple(self._warnings),
             file=self._dockerfile.file,
             source=self._dockerfile.source,
         )
@@ -313,6 +376,16 @@ class _Lowering:
             os_version=platform.os_version,
             os_features=platform.os_features,
         )
+
+
+def _before_stages(instructions: list[From | Command]) -> list[Arg]:
+    """The ARGs before the first FROM: nothing else stands there."""
+    declared: list[Arg] = []
+    for instruction in instructions:
+        if not isinstance(instruction, Arg):
+            break
+        declared.append(instruction)
+    return declared
 
 
 def _well_formed(values: Mapping[str, str]) -> dict[str, str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from tierce.dockerfile import instructions as df
+from tierce.dockerfile import lint
 from tierce.dockerfile.gotext import duration_text, plain_list, quoted_list
 from tierce.dockerfile.ports import parse_port
 from tierce.errors import InvalidValue
 from tierce.frontend.arguments import NOT_IN_ENVIRONMENT
 from tierce.frontend.context import Context
 from tierce.frontend.image import ImageDraft
+from tierce.frontend.lint import check_port, check_secret
 from tierce.frontend.stages import Stage
 from tierce.oci.config import Healthcheck
 
@@ -40,13 +42,14 @@ def _apply(context: Context, stage: Stage, image: ImageDraft, command: df.Comman
     if isinstance(command, df.Label):
         return "LABEL" + _label(context, stage, image, command)
     if isinstance(command, df.Cmd):
-        image.cmd = _with_shell(image, command.command)
+        _check_only_one(context, stage, command)
+        image.cmd = _with_shell(context, image, command)
         image.args_escaped = True
-        stage.cmd_is_set = True
         return f"CMD {quoted_list(image.cmd)}"
     if isinstance(command, df.Entrypoint):
-        image.entrypoint = _with_shell(image, command.command)
-        if not stage.cmd_is_set:
+        _check_only_one(context, stage, command)
+        image.entrypoint = _with_shell(context, image, command)
+        if df.Cmd not in stage.last_places:
             image.cmd = None  # that of the base image was meant for another entrypoint
         return f"ENTRYPOINT {quoted_list(image.entrypoint)}"
     if isinstance(command, df.User):
@@ -63,6 +66,7 @@ def _apply(context: Context, stage: Stage, image: ImageDraft, command: df.Comman
         image.shell = command.words
         return f"SHELL {plain_list(command.words)}"
     if isinstance(command, df.HealthCheck):
+        _check_only_one(context, stage, command)
         image.healthcheck = command.check
         return f"HEALTHCHECK {_healthcheck_text(command.check)}"
     assert isinstance(command, df.Maintainer), command
@@ -70,19 +74,31 @@ def _apply(context: Context, stage: Stage, image: ImageDraft, command: df.Comman
     return f"MAINTAINER {command.name}"
 
 
-def _expanded(
-    context: Context, stage: Stage, assignments: tuple[df.Assignment, ...]
-) -> list[tuple[str, str]]:
+def _expanded(context: Context, stage: Stage, command: df.Env | df.Label) -> list[tuple[str, str]]:
     """Names and values; all see the variables as they were before the instruction."""
-    return [
+    expanded = [
         (context.expand(each.name, stage), context.expand(each.value, stage))
-        for each in assignments
+        for each in command.assignments
     ]
+    if command.assignments[0].is_legacy:
+        context.report(lint.LEGACY_KEY_VALUE_FORMAT, command.source.keyword)
+    return expanded
+
+
+def _check_only_one(
+    context: Context, stage: Stage, command: df.Cmd | df.Entrypoint | df.HealthCheck
+) -> None:
+    """It is the previous one that means nothing."""
+    kind, place = type(command), command.source
+    if (previous := stage.last_places.get(kind)) is not None:
+        context.report_there(previous, lint.MULTIPLE_INSTRUCTIONS_DISALLOWED, place.keyword)
+    stage.last_places[kind] = place
 
 
 def _env(context: Context, stage: Stage, image: ImageDraft, command: df.Env) -> str:
     text = ""
-    for name, value in _expanded(context, stage, command.assignments):
+    for name, value in _expanded(context, stage, command):
+        check_secret("ENV", name, context.report)
         context.set_variable(stage, name, value)
         image.set_env(name, value)
         text += f" {name}={value}"
@@ -91,7 +107,7 @@ def _env(context: Context, stage: Stage, image: ImageDraft, command: df.Env) -> 
 
 def _label(context: Context, stage: Stage, image: ImageDraft, command: df.Label) -> str:
     text = ""
-    for name, value in _expanded(context, stage, command.assignments):
+    for name, value in _expanded(context, stage, command):
         image.set_label(name, value)
         text += f" {name}={value}"
     return text
@@ -102,26 +118,32 @@ def _arg(context: Context, stage: Stage, command: df.Arg) -> str:
     shown: list[str] = []
     for declaration in command.declarations:
         name = declaration.name
+        check_secret("ARG", name, context.report)
         value = context.options.build_args.get(name)
+        is_global = False
         if value is None:
             if declaration.default is None:
                 value = context.arguments.get(name)
+                is_global = value is not None
             else:
                 value = context.expand(declaration.default, stage)
         if value is not None and name not in NOT_IN_ENVIRONMENT:
             context.set_variable(stage, name, value)
         stage.arguments[name] = value or ""
+        if not is_global:
+            stage.declared[name] = (value or "", command.source)
+        else:
+            stage.declared.setdefault(name, None)
         shown.append(name if value is None else f"{name}={value}")
     return " ".join(shown)
 
 
 def _expose(context: Context, stage: Stage, image: ImageDraft, command: df.Expose) -> list[str]:
-    ports = [
-        port
-        for text in command.ports
-        for word in context.expand_words(text, stage)
-        for port in parse_port(word)
-    ]
+    words = [word for text in command.ports for word in context.expand_words(text, stage)]
+    ports: list[str] = []
+    for word in words:
+        ports += parse_port(word)
+        check_port(word, context.report)
     image.add_ports(ports)
     return ports
 
@@ -135,10 +157,15 @@ def _volume(context: Context, stage: Stage, image: ImageDraft, command: df.Volum
     return paths
 
 
-def _with_shell(image: ImageDraft, command: df.CommandLine) -> tuple[str, ...]:
-    if not command.is_shell:
-        return command.words
-    return (*image.command_shell, *command.words)
+def _with_shell(
+    context: Context, image: ImageDraft, command: df.Cmd | df.Entrypoint
+) -> tuple[str, ...]:
+    line = command.command
+    if not line.is_shell:
+        return line.words
+    if not image.shell:
+        context.report(lint.JSON_ARGS_RECOMMENDED, command.source.keyword)
+    return (*image.command_shell, *line.words)
 
 
 def _signal(text: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from tierce.dockerfile.parser import DockerfileWarning
 from tierce.graph.vertex import Vertex
 from tierce.oci.config import ImageConfig
 from tierce.oci.digest import Digest
@@ -74,7 +73,6 @@ class Plan(Value):
     source_date_epoch: int | None
     needs_context: bool
     context_paths: tuple[str, ...]
-    warnings: tuple[DockerfileWarning, ...]
     file: str
     source: str
 

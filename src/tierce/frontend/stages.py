@@ -6,10 +6,10 @@ from tierce.dockerfile import words
 from tierce.dockerfile.gotext import quote
 from tierce.dockerfile.instructions import Arg, Command, Copy, From, OnBuild, Run, Workdir
 from tierce.dockerfile.parser import Dockerfile, Instruction
-from tierce.dockerfile.readers import parse_error
 from tierce.dockerfile.suggest import did_you_mean
 from tierce.errors import DockerfileError, InvalidValue
 from tierce.frontend.image import ImageDraft
+from tierce.frontend.lint import check_arguments, check_platform, report_at
 from tierce.frontend.options import ResolvedImage
 from tierce.graph.vertex import Vertex
 from tierce.oci.platform import Platform
@@ -17,7 +17,11 @@ from tierce.oci.reference import Reference
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from tierce.dockerfile.lint import Linter
+    from tierce.frontend.lint import Reporter
+    from tierce.graph.ops import Mount
 
 SCRATCH = "scratch"
 _STEP_TYPES = (Run, Copy, Workdir)
@@ -43,12 +47,13 @@ class Step:
     nowhere. `is_trigger`: it comes from an ONBUILD of the base image.
     """
 
-    __slots__ = ("command", "is_trigger", "sources")
+    __slots__ = ("command", "is_trigger", "mounts", "sources")
 
     def __init__(self, command: Command, *, is_trigger: bool = False) -> None:
         self.command = command
         self.is_trigger = is_trigger
         self.sources: tuple[Stage | External | None, ...] = ()
+        self.mounts: tuple[Mount, ...] = ()  # once it is lowered
 
     @property
     def place(self) -> Instruction:
@@ -68,6 +73,7 @@ class Stage:
         self.name = definition.name
         self.shown_name = definition.name or f"stage-{index}"
         self.base_name = definition.base
+        self.used_arguments: dict[str, None] = {}  # that FROM itself asked for, and found
         self.base: Stage | None = None
         self.platform: Platform | None = None
         self.reference: Reference | None = None
@@ -82,7 +88,11 @@ class Stage:
         self.environment_size = 0
         self.directory = "/"
         self.arguments: dict[str, str] = {}
-        self.cmd_is_set = False
+        self.declared: dict[str, tuple[str, Instruction] | None] = {}
+        """The value and the place of each ARG; None for one that hands on a global argument."""
+        self.last_places: dict[type[Command], Instruction] = {}
+        """Of instructions of which only the last one counts."""
+        self.has_directory = False  # by a WORKDIR, its own or of a stage below
 
     @property
     def place(self) -> Instruction:
@@ -119,13 +129,22 @@ class StageGraph:
         dockerfile: Dockerfile,
         instructions: Sequence[From | Command],
         arguments: Mapping[str, str],
+        linter: Linter,
     ) -> None:
         self.dockerfile = dockerfile
         self.stages: list[Stage] = []
         self._by_name: dict[str, Stage] = {}
         self._externals: dict[str, External] = {}
         self._rules = words.Rules(escape=dockerfile.escape)
-        self._add_stages(instructions, arguments)
+        self._linter = linter
+        self._arguments = arguments
+        self._declared = set(arguments)
+        self._add_stages(instructions)
+
+    @property
+    def externals(self) -> list[External]:
+        """All images that are no base of a stage."""
+        return list(self._externals.values())
 
     def connect(self) -> None:
         """Find the sources of all steps, needed or not. Raises DockerfileError."""
@@ -139,35 +158,26 @@ class StageGraph:
         if len(self.stages) + extras == 1:
             self.stages[0].shown_name = ""
 
-    def _add_stages(
-        self, instructions: Sequence[From | Command], arguments: Mapping[str, str]
-    ) -> None:
+    def _add_stages(self, instructions: Sequence[From | Command]) -> None:
         for instruction in instructions:
             if isinstance(instruction, From):
-                self._add_stage(instruction, arguments)
+                self._add_stage(instruction)
             elif self.stages:
                 self.stages[-1].steps.append(Step(instruction))
-            elif not isinstance(instruction, Arg):
-                raise parse_error(
-                    self.dockerfile,
-                    instruction.source,
-                    InvalidValue(
-                        "no build stage in current context",
-                        hint="only ARG can stand before the first FROM",
-                    ),
-                )
-        if not self.stages:
-            raise self.dockerfile.error("dockerfile contains no stages to build")
+            else:
+                assert isinstance(instruction, Arg)  # nothing else stands before FROM
+                self._declared.update([each.name for each in instruction.declarations])
 
-    def _add_stage(self, definition: From, arguments: Mapping[str, str]) -> None:
+    def _add_stage(self, definition: From) -> None:
         stage = Stage(definition, len(self.stages))
+        report = report_at(self._linter, definition.source)
         try:
-            stage.base_name = words.expand(definition.base, arguments, self._rules)
+            stage.base_name = self._expand(definition.base, stage, report)
             if not stage.base_name:
                 raise InvalidValue(f"base name ({definition.base}) should not be blank")
             stage.base = self._by_name.get(stage.base_name)
             if definition.platform:
-                stage.platform = self._platform(definition.platform, arguments)
+                stage.platform = self._platform(stage, report)
             if stage.base is None and stage.base_name != SCRATCH:
                 stage.reference = self._reference(stage.base_name)
         except InvalidValue as error:
@@ -176,17 +186,42 @@ class StageGraph:
             self._by_name[stage.name] = stage
         self.stages.append(stage)
 
-    def _platform(self, text: str, arguments: Mapping[str, str]) -> Platform:
-        expanded = words.expand(text, arguments, self._rules)
+    def _expand(
+        self,
+        text: str,
+        stage: Stage,
+        report: Reporter,
+        references: words.References | None = None,
+    ) -> str:
+        """A word of FROM with the global arguments."""
+        references = references or words.References()
+        try:
+            return words.expand(text, self._arguments, self._rules, references)
+        finally:
+            stage.used_arguments |= references.found
+            check_arguments(references, self._arguments, self._declared, report)
+
+    def _platform(self, stage: Stage, report: Reporter) -> Platform:
+        text = stage.definition.platform
+        references = words.References()
+        expanded = self._expand(text, stage, report, references)
+        check_platform(stage.definition, expanded, references, self._arguments, report)
+        near = self._suggested(references.missing)
         if not expanded:
-            near = did_you_mean(text.strip("${}"), arguments)
             raise InvalidValue(f"empty platform value from expression {text}{near}")
         try:
             return Platform.parse(expanded)
         except InvalidValue as error:
             raise InvalidValue(
-                f"failed to parse platform {text}: {error.message}", hint=error.hint
+                f"failed to parse platform {text}: {error.message}{near}", hint=error.hint
             ) from None
+
+    def _suggested(self, missing: Iterable[str]) -> str:
+        """` (did you mean …?)` for the first of the names that is near a global argument."""
+        for name in missing:
+            if near := did_you_mean(name, self._arguments):
+                return near
+        return ""
 
     def _reference(self, name: str) -> Reference:
         try:

@@ -56,7 +56,11 @@ class VertexLog(Value):
 
 
 class VertexWarning(Value):
-    """Something questionable about a vertex or, when `vertex` is empty, about the whole build."""
+    """Something questionable about a vertex or, when `vertex` is empty, about the whole build.
+
+    `detail` explains the `rule` behind it. `line` to `end_line` (0: there is no place) are those
+    of `file`, of which `source` is the text.
+    """
 
     vertex: str
     message: str
@@ -64,6 +68,8 @@ class VertexWarning(Value):
     url: str = ""
     file: str = ""
     line: int = 0
+    end_line: int = 0
+    source: str = ""
     detail: tuple[str, ...] = ()
 
 

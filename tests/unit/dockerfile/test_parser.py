@@ -59,10 +59,8 @@ def test_continuation_lines_are_joined_without_what_is_between_them() -> None:
     ]
 
 
-def test_blank_line_in_a_continuation_is_warned_of() -> None:
-    [warning] = parse("FROM a\nRUN b \\\n\n c\n").warnings
-    assert warning.message == "Empty continuation line found in: RUN b  c"
-    assert (warning.line, warning.end_line) == (2, 4)
+def test_blank_line_in_a_continuation_is_noted() -> None:
+    assert parse("FROM a\nRUN b \\\n\n c\n").empty_continuations == (4,)
 
 
 def test_doubled_escape_at_the_end_does_not_continue() -> None:

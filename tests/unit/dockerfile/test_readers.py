@@ -3,6 +3,7 @@
 import pytest
 
 from tierce.dockerfile import instructions as df
+from tierce.dockerfile.lint import silent_linter
 from tierce.dockerfile.parser import parse
 from tierce.dockerfile.readers import read_all
 from tierce.oci.config import Healthcheck
@@ -11,7 +12,7 @@ ALL_HEALTH_FLAGS = "--interval=1s --timeout=2s --start-period=3s --start-interva
 
 
 def read(line: str, escape: str = "") -> df.From | df.Command:
-    return read_all(parse(f"{escape}FROM alpine\n{line}\n"))[-1]
+    return read_all(parse(f"{escape}FROM alpine\n{line}\n"), silent_linter())[-1]
 
 
 def test_from_has_base_name_and_platform() -> None:

@@ -188,25 +188,6 @@ def test_epoch_that_is_no_time_is_refused(text: str) -> None:
 # Arguments
 
 
-def test_arguments_that_mean_nothing_are_warned_of() -> None:
-    plan = plan_of(
-        "ARG A\nFROM alpine AS x\nARG B\nFROM alpine\n",
-        build_args={
-            "A": "1",
-            "B": "1",
-            "TARGETARCH": "1",
-            "HTTP_PROXY": "1",
-            "BUILDKIT_INLINE_CACHE": "1",
-            "SOURCE_DATE_EPOCH": "1",
-            "Z": "1",
-            "Y": "1",
-        },
-    )
-    assert [warning.message for warning in plan.warnings] == [
-        "[Warning] One or more build-args [Y Z] were not consumed"
-    ]
-
-
 def test_proxies_reach_commands_but_neither_history_nor_digest() -> None:
     text = "FROM alpine\nRUN x\n"
     plan = plan_of(text, build_args={"HTTPS_PROXY": "p", "no_proxy": "n"})
