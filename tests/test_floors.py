@@ -25,7 +25,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "containers": ("runtime",),
     "graph": ("oci",),
     "solver": ("graph",),
-    "dockerfile": ("oci",),
+    "dockerfile": ("oci", "graph"),
     "frontend": ("dockerfile", "graph"),
     "worker": ("solver", "runtime", "distribution"),
     "export": ("solver", "distribution", "archive"),

@@ -5,6 +5,16 @@ from __future__ import annotations
 import re
 
 from tierce.errors import BuildError
+from tierce.graph.globs import (
+    ANY,
+    STAR,
+    Automaton,
+    Token,
+    expression,
+    is_simple,
+    literal,
+    simplified,
+)
 
 _WILDCARD = r"(?:^|[^\\])(?:\\\\)*[*?\[]"
 
@@ -25,31 +35,38 @@ def has_wildcards(text: str) -> bool:
     return re.search(_WILDCARD, text, re.DOTALL) is not None
 
 
-def pattern_expression(pattern: str) -> re.Pattern[str]:
-    """Go's filepath.Match as a regular expression for `fullmatch`.
+def compile_pattern(pattern: str) -> Automaton | re.Pattern[str]:
+    """Something whose `fullmatch` says what Go's filepath.Match does.
 
     Raises BuildError for a pattern that Go calls malformed.
     """
-    out = []
+    tokens = simplified(_tokens(pattern))
+    if is_simple(tokens):
+        return re.compile(expression(tokens), re.DOTALL)
+    return Automaton(tokens)
+
+
+def _tokens(pattern: str) -> list[Token]:
+    tokens: list[Token] = []
     at = 0
     while at < len(pattern):
         char = pattern[at]
         at += 1
         if char == "*":
-            out.append("[^/]*")
+            tokens.append(STAR)
         elif char == "?":
-            out.append("[^/]")
-        elif char == "\\":
-            if at == len(pattern):
-                raise _malformed(pattern)
-            out.append(re.escape(pattern[at]))
-            at += 1
+            tokens.append(ANY)
         elif char == "[":
             text, at = _character_class(pattern, at)
-            out.append(text)
+            tokens.append(Token(text))
         else:
-            out.append(re.escape(char))
-    return re.compile("".join(out), re.DOTALL)
+            if char == "\\":
+                if at == len(pattern):
+                    raise _malformed(pattern)
+                char = pattern[at]
+                at += 1
+            tokens.append(literal(char))
+    return tokens
 
 
 def _character_class(pattern: str, at: int) -> tuple[str, int]:

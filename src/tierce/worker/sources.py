@@ -7,7 +7,7 @@ import os
 from tierce.errors import BuildError
 from tierce.values import NamedTuple
 from tierce.worker.context import LocalTree
-from tierce.worker.patterns import pattern_expression, split_wildcards
+from tierce.worker.patterns import compile_pattern, split_wildcards
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def clean(path: str) -> str:
 def _matches(tree: Tree, fixed: str, wild: str) -> Iterator[Source]:
     """The paths below `fixed` that match; a directory that matches is not searched further."""
     top = _followed(tree, fixed).path
-    expression = pattern_expression(wild)
+    expression = compile_pattern(wild)
     # Other wildcards match no slash. A class like [^a] does, so that the depth is anything.
     depth = None if "[" in wild else wild.count("/")
     prefix = f"{top}/" if top else ""

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tierce.errors import BuildError
-from tierce.worker.patterns import has_wildcards, pattern_expression, split_wildcards
+from tierce.worker.patterns import compile_pattern, has_wildcards, split_wildcards
 
 MATCHES = [
     ("*.txt", "a.txt"),
@@ -83,18 +83,18 @@ MALFORMED = [
 
 @pytest.mark.parametrize(("pattern", "name"), MATCHES)
 def test_pattern_matches(pattern: str, name: str) -> None:
-    assert pattern_expression(pattern).fullmatch(name)
+    assert compile_pattern(pattern).fullmatch(name)
 
 
 @pytest.mark.parametrize(("pattern", "name"), DIFFERS)
 def test_pattern_does_not_match(pattern: str, name: str) -> None:
-    assert not pattern_expression(pattern).fullmatch(name)
+    assert not compile_pattern(pattern).fullmatch(name)
 
 
 @pytest.mark.parametrize("pattern", MALFORMED)
 def test_malformed_pattern_is_refused(pattern: str) -> None:
     with pytest.raises(BuildError, match="syntax error in pattern"):
-        pattern_expression(pattern)
+        compile_pattern(pattern)
 
 
 @pytest.mark.parametrize("text", ["*", "a?", "[a]", r"\\*", "a\nb*", r"a\*b*"])
@@ -124,13 +124,13 @@ def test_leading_parts_without_wildcards(path: str, parts: tuple[str, str]) -> N
 @given(st.text(alphabet="ab/*?[]^-\\é.|&~(){}+$", max_size=12))
 def test_any_pattern_is_an_expression_or_refused(pattern: str) -> None:
     try:
-        pattern_expression(pattern).fullmatch("a/b")
+        compile_pattern(pattern).fullmatch("a/b")
     except BuildError:
         pass
 
 
 @given(st.text(st.characters(exclude_characters="*?[\\\0"), max_size=12), st.text(max_size=12))
 def test_literal_pattern_matches_itself_alone(name: str, other: str) -> None:
-    expression = pattern_expression(name)
+    expression = compile_pattern(name)
     assert expression.fullmatch(name)
     assert bool(expression.fullmatch(other)) == (other == name)
