@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _FORM = "tierce-op-2"
 """Changes whenever the canonical form does, so that old cache records are not mistaken."""
 
-_NOT_HASHED = ("proxy", "limits")
+NOT_HASHED = ("proxy", "limits")
 """Fields of Exec that make no other result."""
 
 
@@ -33,7 +33,7 @@ def canonical_form(op: Op) -> bytes:
     if isinstance(op, ImageSource):
         fields: list[Any] = [str(diff_id) for diff_id in op.diff_ids]
     else:
-        hidden = _NOT_HASHED if isinstance(op, Exec) else ()
+        hidden = NOT_HASHED if isinstance(op, Exec) else ()
         fields = [_plain(getattr(op, field)) for field in op._fields if field not in hidden]
     text = json.dumps([_FORM, type(op).__name__, fields], ensure_ascii=True, separators=(",", ":"))
     return text.encode()

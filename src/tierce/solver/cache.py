@@ -9,6 +9,9 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tierce.graph.vertex import Vertex
+    from tierce.solver.types import CacheRecord
+
 
 class Keys(Value):
     """What is known about a vertex before it runs; an empty text means unknown.
@@ -25,9 +28,25 @@ class Keys(Value):
 
 
 class Content(Value):
-    """What a step reads: the key it gives, and the record of it, kept for explanations."""
+    """What a step reads, as the key that it gives."""
 
     key: str
+
+
+class Outcome(Value):
+    """What became of a step.
+
+    `keys` find it, the one that its users know it by first; there are none when nothing can find
+    it again. `record` is what was found or made, None for a step that was not needed. A step that
+    `ran` was missed by the cache, or the cache was not asked (`ignored_cache`); `components` is
+    then what its key was made of.
+    """
+
+    vertex: Vertex
+    keys: tuple[str, ...] = ()
+    record: CacheRecord | None = None
+    ran: bool = False
+    ignored_cache: bool = False
     components: bytes = b""
 
 

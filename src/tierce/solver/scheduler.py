@@ -14,7 +14,7 @@ from collections import deque
 
 from tierce.errors import Cancelled, NotFound
 from tierce.graph.vertex import sorted_vertices
-from tierce.solver.cache import key_of
+from tierce.solver.cache import Keys, Outcome, key_of
 from tierce.solver.step import RunningStep
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Generic
 
     from tierce.graph.vertex import Vertex
-    from tierce.solver.cache import Content, Keys
+    from tierce.solver.cache import Content
     from tierce.solver.progress import Listener
     from tierce.solver.types import CacheRecord, CacheRecords, Locker, V, Worker
 else:
@@ -60,6 +60,7 @@ class Solver(Generic[V]):
         self._listener = listener
         self._parallelism = parallelism
         self._cancelled = cancelled or threading.Event()
+        self._nodes: dict[str, _Node[V]] = {}
 
     def solve(self, roots: Sequence[Vertex]) -> list[V]:
         """The results of the roots, in their order.
@@ -67,15 +68,22 @@ class Solver(Generic[V]):
         Raises what the first failing operation raised; Cancelled when the event was set before
         all was done. No operation is under way any more when this returns or raises.
         """
-        nodes = self._make_nodes(roots)
+        nodes = self._nodes = self._make_nodes(roots)
         for node in nodes.values():
             self._check_cancelled()
             self._look_up(node)
         targets = [nodes[root.digest] for root in roots]
-        unfinished = _unfinished(targets)
+        unfinished = self._unfinished(targets)
         if unfinished:
             _Run(self._run_one, unfinished, self._cancelled, self._parallelism).finish()
         return [target.result() for target in targets]
+
+    def outcomes(self) -> list[Outcome]:
+        """What became of the steps of the last solve, inputs before their users.
+
+        Those that were neither found nor run are left out. Also after a failure.
+        """
+        return [node.outcome() for node in self._nodes.values() if node.record or node.ran]
 
     def _make_nodes(self, roots: Sequence[Vertex]) -> dict[str, _Node[V]]:
         """A node for each vertex that differs, inputs before their users."""
@@ -115,14 +123,52 @@ class Solver(Generic[V]):
             # What it reads cannot be read: it fails as if it had been run.
             with self._step(node):
                 raise
-        if record is not None and self._restore(node, record):
-            with self._step(node) as step:
-                step.cached = True
+        if record is None:
+            return
+        if record.origin is not None:
+            # Its users are found by its key; whether it is needed itself is seen then.
+            node.record, node.key = record, record.key
+        elif self._restore(node, record):
+            self._show_cached(node)
+
+    def _unfinished(self, targets: Sequence[_Node[V]]) -> list[_Node[V]]:
+        """The nodes that must run for the targets: what is ready needs no inputs.
+
+        Results that are elsewhere are fetched where they are needed, and only there.
+        """
+        found: dict[_Node[V], None] = {}
+        stack = list(reversed(targets))
+        while stack:
+            node = stack.pop()
+            if node.ready or node in found:
+                continue
+            if node.record is not None and self._fetch(node, node.record):
+                continue
+            found[node] = None
+            stack += reversed(node.inputs)
+        for node in self._nodes.values():
+            if node.record is not None and not node.ready and node not in found:
+                self._show_cached(node)
+        return list(found)
+
+    def _fetch(self, node: _Node[V], record: CacheRecord) -> bool:
+        """Bring a result that is elsewhere here, and show that."""
+        self._check_cancelled()
+        if record.origin is None or not record.origin.offers(record):
+            return False
+        with self._step(node) as step:
+            step.cached = self._restore(node, record, step)
+            return step.cached
+
+    def _show_cached(self, node: _Node[V]) -> None:
+        with self._step(node) as step:
+            step.cached = True
 
     def _find(
         self, node: _Node[V], keys: Keys, content: Content | None = None
     ) -> CacheRecord | None:
         """A record of this vertex, by its definition or by the content that it reads."""
+        node.keys = keys
         if keys.definition:
             record = self._records.find([keys.definition])
             if record is not None:
@@ -134,6 +180,7 @@ class Solver(Generic[V]):
             content = self._content(node)
             if content is None:
                 return None
+        node.content_key = content.key
         record = self._records.find([content.key])
         if record is not None and keys.definition:
             # The next build need not look at the content.
@@ -148,10 +195,17 @@ class Solver(Generic[V]):
             node.vertex, node.input_keys(), [each.value for each in node.inputs]
         )
 
-    def _restore(self, node: _Node[V], record: CacheRecord) -> bool:
-        value = self._worker.restore(record)
+    def _restore(
+        self, node: _Node[V], record: CacheRecord, step: RunningStep | None = None
+    ) -> bool:
+        here: CacheRecord | None = record
+        if record.origin is not None:
+            assert step is not None
+            here = record.origin.fetch(record, step)
+        value = None if here is None else self._worker.restore(here)
         if value is None:
             return False
+        node.record = here
         node.finish(record.key, value)
         return True
 
@@ -171,7 +225,7 @@ class Solver(Generic[V]):
             guard = content.key if content else keys.near or keys.definition or node.vertex.digest
             with self._lock(f"step-{guard}"):
                 record = self._find(node, keys, content)
-                if record is not None and self._restore(node, record):
+                if record is not None and self._restore(node, record, step):
                     step.cached = True
                 else:
                     self._execute(node, keys, content, step)
@@ -183,6 +237,8 @@ class Solver(Generic[V]):
         value, read = self._worker.run(node.vertex, node.input_keys(), inputs, step)
         content = content or read
         own = content.key if content else keys.definition
+        node.ran, node.keys, node.content_key = True, keys, content.key if content else ""
+        node.components = self._worker.components(node.vertex, node.input_keys(), inputs)
         if not own:
             # Nothing tells it from another, so that nothing can find it again.
             node.finish("", value)
@@ -191,11 +247,11 @@ class Solver(Generic[V]):
         if node.ignores_cache:
             # Nothing that was made from an earlier result may be found by way of this one.
             own = key_of("fresh", [own, os.urandom(16).hex()])
-        self._records.add(
+        node.record = self._records.add(
             list(dict.fromkeys(key for key in [own, *found_by] if key)),
             self._worker.snapshot_of(value),
             node.vertex.name,
-            content.components if content else b"",
+            node.components,
         )
         node.finish(own, value)
 
@@ -206,7 +262,20 @@ class Solver(Generic[V]):
 class _Node(Generic[V]):
     """The state of one vertex in one solve."""
 
-    __slots__ = ("ignores_cache", "inputs", "key", "users", "value", "vertex", "waits_for")
+    __slots__ = (
+        "components",
+        "content_key",
+        "ignores_cache",
+        "inputs",
+        "key",
+        "keys",
+        "ran",
+        "record",
+        "users",
+        "value",
+        "vertex",
+        "waits_for",
+    )
 
     def __init__(self, vertex: Vertex, inputs: list[_Node[V]], *, ignores_cache: bool) -> None:
         self.vertex = vertex
@@ -218,6 +287,12 @@ class _Node(Generic[V]):
         self.value: V | None = None
         self.waits_for = 0
         """Inputs that are not ready, for a node that must run."""
+        # What there is to tell afterwards; see `Outcome`.
+        self.record: CacheRecord | None = None
+        self.keys = Keys("", "")
+        self.content_key = ""
+        self.ran = False
+        self.components = b""
 
     @property
     def ready(self) -> bool:
@@ -228,6 +303,17 @@ class _Node(Generic[V]):
 
     def finish(self, key: str, value: V) -> None:
         self.key, self.value = key, value
+
+    def outcome(self) -> Outcome:
+        keys = [self.key, self.content_key, self.keys.definition, self.keys.near]
+        return Outcome(
+            self.vertex,
+            tuple(dict.fromkeys([key for key in keys if key])) if self.key else (),
+            self.record,
+            self.ran,
+            self.ignores_cache,
+            self.components,
+        )
 
     def result(self) -> V:
         if self.value is None:
@@ -313,18 +399,6 @@ class _Run(Generic[V]):
                 user.waits_for -= 1
                 if not user.waits_for:
                     self._runnable.append(user)
-
-
-def _unfinished(targets: Sequence[_Node[V]]) -> list[_Node[V]]:
-    """The nodes that must run for the targets: what is ready needs no inputs."""
-    found: dict[_Node[V], None] = {}
-    stack = list(reversed(targets))
-    while stack:
-        node = stack.pop()
-        if not node.ready and node not in found:
-            found[node] = None
-            stack += reversed(node.inputs)
-    return list(found)
 
 
 def _all_vertices(roots: Sequence[Vertex]) -> Iterator[Vertex]:

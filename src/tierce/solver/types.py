@@ -18,6 +18,8 @@ The exception is a result that was made anew although the cache was not asked (`
 may differ from what that key stood for, so that it is known by a key of its own from then on.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from threading import Event
@@ -30,7 +32,10 @@ V = TypeVar("V")
 
 
 class CacheRecord(Protocol):
-    """A remembered result: the key its users know it by, and where it is."""
+    """A remembered result: the key its users know it by, and where it is.
+
+    `origin` is None when that is here; otherwise it has to be asked for it.
+    """
 
     @property
     def id(self) -> int: ...
@@ -38,6 +43,21 @@ class CacheRecord(Protocol):
     def key(self) -> str: ...
     @property
     def snapshot(self) -> int | None: ...
+    @property
+    def origin(self) -> Origin | None: ...
+
+
+class Origin(Protocol):
+    """Where results are that were made elsewhere, and what is known of those that are not."""
+
+    def offers(self, record: CacheRecord) -> bool:
+        """Whether the result can be had. If not, what used it may still be found by its key."""
+
+    def fetch(self, record: CacheRecord, step: Step) -> CacheRecord | None:
+        """Bring a result here; None when it cannot be had, so that the step has to be run.
+
+        Asked only for results that are needed. May be called from several threads.
+        """
 
 
 class CacheRecords(Protocol):
@@ -94,10 +114,13 @@ class Worker(Protocol[V]):
     def run(
         self, vertex: Vertex, input_keys: Sequence[str], inputs: Sequence[V], step: Step
     ) -> tuple[V, Content | None]:
-        """Run the operation; its result, and what it read if that was not told before.
+        """Run the operation; its result, and the content key if that was not told before.
 
         Raises TierceError when it fails, Cancelled when `step.cancelled` was set meanwhile.
         """
+
+    def components(self, vertex: Vertex, input_keys: Sequence[str], inputs: Sequence[V]) -> bytes:
+        """What the key of an operation that was run is made of, to explain later misses by."""
 
     def snapshot_of(self, value: V) -> int | None:
         """What a record remembers of a result."""

@@ -35,6 +35,10 @@ class Record(Value):
     last_used: float
     uses: int
 
+    @property
+    def origin(self) -> None:
+        """Results of the store are here: there is nowhere to fetch them from."""
+
 
 _COLUMNS = (
     "records.id, records.key, records.snapshot, records.name, records.created,"

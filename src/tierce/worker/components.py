@@ -1,4 +1,9 @@
-"""What a content key was made of, kept with its record so that a later miss can be explained."""
+"""What the key of a step was made of, kept with its record so that a later miss can be explained.
+
+It goes with exported caches to other machines. What may be secret is not in it: of the value of
+a variable that is called like a secret, and of values that are known to be secret, there is only
+a checksum, which tells whether it changed.
+"""
 
 from __future__ import annotations
 
@@ -7,56 +12,183 @@ import zlib
 from array import array
 
 from tierce.errors import StoreError
+from tierce.graph.digest import NOT_HASHED
+from tierce.graph.ops import Exec, ImageSource, LocalSource
+from tierce.oci.digest import sha256_hex
+from tierce.solver.explain import Components, Fact, Input
 from tierce.values import Value
+from tierce.worker.content import FACT_BYTES, Selection
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+    from typing import Any
 
-    from tierce.worker.content import Selection
+    from tierce.graph.ops import Op
+    from tierce.graph.vertex import Vertex
 
-_FORM = 1
-_LEVEL = 1  # names shrink by a factor of ten at once; checksums never do
-_CHECKSUM_BYTES = 4
+_FORM = 2
+_LEVEL = 1  # names shrink by a factor of ten at once; digests never do
+_INFLATED_AT_MOST = 256 << 20
+_HEX = 2 * FACT_BYTES
+_CHECKSUM = 4
+_SHORTEST_SECRET = 4
+"""Characters; anything shorter is found by chance everywhere."""
+
+_SECRET_WORDS = {
+    "apikey",
+    "auth",
+    "credential",
+    "credentials",
+    "key",
+    "password",
+    "passwd",
+    "pword",
+    "secret",
+    "token",
+}
+"""Of the rule SecretsUsedInArgOrEnv of BuildKit (frontend/dockerfile/linter)."""
 
 
-class Components(Value):
-    """`op` is the canonical form of the operation, `inputs` the keys of its inputs, empty where
-    the content counts instead: `content` has the digest of each selection, `files` a checksum
-    for each path in them.
-    """
-
-    op: str
-    inputs: tuple[str, ...]
-    content: tuple[str, ...]
-    files: Mapping[str, int]
-
-
-def encode_components(op: bytes, inputs: Sequence[str], selections: Sequence[Selection]) -> bytes:
-    """About ten bytes for each file."""
-    names = [path for selection in selections for path in selection.paths]
-    checksums = array("I")
+def components_of(
+    vertex: Vertex,
+    input_keys: Sequence[str],
+    selections: Sequence[Selection],
+    secrets: Sequence[str] = (),
+) -> Components:
+    """What a step that was run is made of; `secrets` are values that must not be in it."""
+    masked = [each for each in secrets if len(each) >= _SHORTEST_SECRET]
+    fields = {"": type(vertex.op).__name__, **_fields(vertex.op)}
+    if "env" in fields:
+        fields["env"] = [_variable(*pair) for pair in fields["env"]]
+    files: dict[str, Fact] = {}
     for selection in selections:
-        checksums.extend(selection.checksums)
-    head = json.dumps(
-        [_FORM, op.decode(), list(inputs), [each.digest for each in selections], len(names)],
-        separators=(",", ":"),
+        contents = bytes(selection.contents).hex()
+        for place, path in enumerate(selection.paths):
+            text = selection.attribute_texts[selection.attributes[place]]
+            content = contents[place * _HEX : (place + 1) * _HEX]
+            files[path] = Fact(text, "" if text.startswith("dir ") else content)
+    return Components(
+        _without(masked, fields),
+        tuple(
+            _input(each, key, masked) for each, key in zip(vertex.inputs, input_keys, strict=True)
+        ),
+        tuple(selection.digest for selection in selections),
+        files,
     )
-    text = "\0".join([head, *names]).encode("utf-8", "surrogateescape")
-    return zlib.compress(text, _LEVEL) + checksums.tobytes()
+
+
+def encode_components(components: Components) -> bytes:
+    """About fifteen bytes for each file."""
+    texts: dict[str, int] = {}
+    attributes, contents = array("I"), bytearray()
+    for fact in components.files.values():
+        attributes.append(texts.setdefault(fact.attributes, len(texts)))
+        contents += bytes.fromhex(fact.content) if fact.content else bytes(FACT_BYTES)
+    head = {
+        "form": _FORM,
+        "operation": components.operation,
+        "inputs": [[each.key, each.label, each.digest] for each in components.inputs],
+        "selections": list(components.selections),
+        "attributes": list(texts),
+        "files": len(contents) // FACT_BYTES,
+    }
+    names = [json.dumps(head, separators=(",", ":")), *components.files]
+    text = "\0".join(names).encode("utf-8", "surrogateescape")
+    packed = zlib.compress(text, _LEVEL)
+    numbers = zlib.compress(attributes.tobytes(), _LEVEL)
+    return packed + numbers + bytes(contents)
 
 
 def decode_components(data: bytes) -> Components:
     """The inverse of `encode_components`. Raises StoreError for anything else."""
     try:
-        inflater = zlib.decompressobj()
-        text = inflater.decompress(data).decode("utf-8", "surrogateescape")
-        head, *names = text.split("\0")
-        form, op, inputs, content, count = json.loads(head)
-        checksums = array("I")
-        checksums.frombytes(inflater.unused_data)
-        if form != _FORM or count != len(names) or count != len(checksums):
+        text, rest = _inflate(data)
+        numbers, contents = _inflate(rest)
+        first, *names = text.decode("utf-8", "surrogateescape").split("\0")
+        head = json.loads(first)
+        attributes = array("I")
+        attributes.frombytes(numbers)
+        count = head["files"]
+        if head["form"] != _FORM or {count} != {
+            len(names),
+            len(attributes),
+            len(contents) / FACT_BYTES,
+        }:
             raise ValueError("it does not fit together")
-        return Components(op, tuple(inputs), tuple(content), dict(zip(names, checksums)))
-    except (ValueError, TypeError, zlib.error) as error:
+        shown, texts = contents.hex(), [str(each) for each in head["attributes"]]
+        files = {}
+        for place, (name, number) in enumerate(zip(names, attributes)):
+            content = shown[place * _HEX : (place + 1) * _HEX]
+            files[name] = Fact(texts[number], "" if texts[number].startswith("dir ") else content)
+        operation = head["operation"]
+        if not isinstance(operation, dict):
+            raise TypeError("it has no operation")
+        return Components(
+            operation,
+            tuple(Input(*[str(part) for part in each]) for each in head["inputs"]),
+            tuple(str(each) for each in head["selections"]),
+            files,
+        )
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError, zlib.error) as error:
         raise StoreError(f"read components of a cache record: {error}") from error
+
+
+def may_be_secret(name: str) -> bool:
+    """Whether a variable is called as one with a secret in it."""
+    words = set(name.lower().split("_"))
+    return bool(words & _SECRET_WORDS) and "public" not in words
+
+
+def _inflate(data: bytes) -> tuple[bytes, bytes]:
+    inflater = zlib.decompressobj()
+    inflated = inflater.decompress(data, _INFLATED_AT_MOST)
+    if not inflater.eof:
+        raise ValueError("it is cut short")
+    return inflated, inflater.unused_data
+
+
+def _fields(op: Op) -> dict[str, Any]:
+    hidden = NOT_HASHED if isinstance(op, Exec) else ()
+    return {name: _plain(getattr(op, name)) for name in op._fields if name not in hidden}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Value):
+        named = {name: _plain(getattr(value, name)) for name in value._fields}
+        return [type(value).__name__, *[each for each in named.values() if each not in ("", [])]]
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, bytes):
+        return f"sha256:{sha256_hex(value)[:12]}"
+    return value
+
+
+def _variable(name: str, value: str) -> list[str]:
+    return [name, _checksum(value) if may_be_secret(name) else value]
+
+
+def _checksum(value: str) -> str:
+    """Stands for a value. So short that many values have it: it gives none away."""
+    return f"(hidden, {sha256_hex(value.encode('utf-8', 'surrogateescape'))[:_CHECKSUM]})"
+
+
+def _without(secrets: Sequence[str], value: Any) -> Any:
+    if isinstance(value, str):
+        for secret in secrets:
+            if secret in value:
+                value = value.replace(secret, _checksum(secret))
+        return value
+    if isinstance(value, list):
+        return [_without(secrets, each) for each in value]
+    if isinstance(value, dict):
+        return {name: _without(secrets, each) for name, each in value.items()}
+    return value
+
+
+def _input(vertex: Vertex, key: str, secrets: Sequence[str]) -> Input:
+    op = vertex.op
+    if isinstance(op, ImageSource):
+        return Input(key, op.reference, str(op.manifest))
+    label = f"build context {op.name}" if isinstance(op, LocalSource) else vertex.name
+    return Input(key, _without(secrets, label))

@@ -30,15 +30,26 @@ _MAX_REMEMBERED = 64
 _BATCH = 512
 
 
-class Selection(Value):
-    """A digest of all that is selected; of each path, a checksum of what the digest covers.
+FACT_BYTES = 6
+"""Of the digest of a file: enough to show that it is another one."""
 
-    One that was remembered as a whole has no paths.
+_NO_CONTENT = bytes(FACT_BYTES)
+
+
+class Selection(Value):
+    """A digest of all that is selected, and what it covers, for explanations.
+
+    `paths` are those in the tree. Of each, `attributes` (an index for each path into the texts in
+    `attribute_texts`) says type, mode, owner and what else few files have; `contents` has the
+    first bytes of a digest of what is in it, zeros for what has no content. A selection that was
+    remembered as a whole has no paths.
     """
 
     digest: str
     paths: Sequence[str] = ()
-    checksums: Sequence[int] = ()
+    attributes: Sequence[int] = ()
+    attribute_texts: Sequence[str] = ()
+    contents: bytes | bytearray = b""
 
 
 def select(tree: Tree, sources: Sequence[Source], wanted: Wanted) -> Selection:
@@ -69,7 +80,9 @@ class _Selected:
         self._digest = new_hash()
         self._lines: list[bytes] = []
         self._paths: list[str] = []
-        self._checksums = array("I")
+        self._attributes = array("I")
+        self._numbers: dict[str, int] = {}
+        self._contents = bytearray()
 
     def start(self, kind: str) -> None:
         """A source begins. No line is as short as this, so that it cannot be taken for one."""
@@ -77,26 +90,41 @@ class _Selected:
 
     def add(self, entry: Entry, path: str) -> None:
         kind = entry.kind
+        self._paths.append(entry.path)
         if kind == "hardlink":
             linked = self._tree.lookup(entry.link)
             if linked is not None:
                 entry, kind = linked, linked.kind
-        content = self._tree.file_digest(entry).hex() if kind == "file" else ""
-        link = entry.link if kind == "symlink" else ""
+        digest, content, link = _NO_CONTENT, "", ""
+        if kind == "file":
+            digest = self._tree.file_digest(entry)
+            content = digest.hex()
+        elif kind == "symlink":
+            link = entry.link
+            digest = crc32(link.encode("utf-8", "surrogateescape")).to_bytes(FACT_BYTES, "big")
+        attributes = f"{kind} {entry.mode:o} {entry.uid} {entry.gid}"
+        special = _special(entry) if entry.xattrs or entry.device[0] else ""
         # Neither names nor targets hold NUL: each line has exactly five fields.
         line = (
-            f"{path}\0{kind} {entry.mode:o} {entry.uid} {entry.gid} {entry.size}\0"
-            f"{link}\0{content}\0{_special(entry) if entry.xattrs or entry.device[0] else ''}\0"
-        ).encode("utf-8", "surrogateescape")
-        self._paths.append(path)
-        self._checksums.append(crc32(line))
+            f"{path}\0{attributes} {entry.size}\0{link}\0{content}\0{special}\0"
+        ).encode("utf-8", "surrogateescape")  # fmt: skip
+        if special:
+            attributes += f" {crc32(special.encode()):08x}"
+        self._attributes.append(self._numbers.setdefault(attributes, len(self._numbers)))
+        self._contents += digest[:FACT_BYTES]
         self._lines.append(line)
         if len(self._lines) >= _BATCH:
             self._flush()
 
     def finish(self) -> Selection:
         self._flush()
-        return Selection(self._digest.hexdigest(), self._paths, self._checksums)
+        return Selection(
+            self._digest.hexdigest(),
+            self._paths,
+            self._attributes,
+            list(self._numbers),
+            self._contents,
+        )
 
     def _flush(self) -> None:
         self._digest.update(b"".join(self._lines))

@@ -53,6 +53,20 @@ class Selector:
                 raise BuildError(error.message, hint=error.hint) from error
         return self._stored[name]
 
+    def listed(self, source: Result, wanted: Wanted) -> Selection:
+        """As `select`, with the paths also of what was remembered as a whole.
+
+        Where the files have changed since then, there are none. Raises BuildError.
+        """
+        selection = self.select(source, wanted)
+        if selection.paths or not isinstance(source, LocalTree):
+            return selection
+        with self._lock:
+            found = select(source, list(find_sources(source, wanted)), wanted)
+            if found.digest == selection.digest:
+                self._local[source][wanted] = selection = found
+        return selection
+
     def learn(
         self, copied: Iterable[tuple[LocalTree, Wanted]], digests: Iterable[tuple[Entry, bytes]]
     ) -> None:

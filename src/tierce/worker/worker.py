@@ -8,7 +8,7 @@ import time
 
 from tierce import worker
 from tierce.errors import BuildError
-from tierce.graph.digest import canonical_form, op_digest
+from tierce.graph.digest import op_digest
 from tierce.graph.ops import (
     Bind,
     Copy,
@@ -19,7 +19,6 @@ from tierce.graph.ops import (
     Scratch,
 )
 from tierce.solver.cache import Content, Keys, key_of
-from tierce.worker.components import encode_components
 from tierce.worker.content import stamp_of
 from tierce.worker.context import LocalTree
 from tierce.worker.results import FileSystem
@@ -55,7 +54,15 @@ class LocalContext:
 class BuildWorker:
     """Implements `tierce.solver.types.Worker` over a store."""
 
-    def __init__(self, store: Store, contexts: Mapping[str, LocalContext], runner: Runner) -> None:
+    def __init__(
+        self,
+        store: Store,
+        contexts: Mapping[str, LocalContext],
+        runner: Runner,
+        secrets: Sequence[str] = (),
+    ) -> None:
+        """`secrets` are values that nothing that is kept of a step may have in it."""
+        self._secrets = secrets
         self._store = store
         self._contexts = contexts
         self._runner = runner
@@ -112,14 +119,21 @@ class BuildWorker:
         self, vertex: Vertex, input_keys: Sequence[str], inputs: Sequence[Result | None]
     ) -> Content | None:
         """The key of what a COPY or a bind mount selects. Raises BuildError."""
+        selections = self._selections(vertex, inputs)
+        return None if selections is None else _content(vertex, input_keys, selections)
+
+    def _selections(
+        self, vertex: Vertex, inputs: Sequence[Result | None], *, listed: bool = False
+    ) -> list[Selection] | None:
         read = _inputs_by_content(vertex.op)
         selections: list[Selection] = []
         for index in sorted(read):
             source = inputs[index]
             if source is None:
                 return None
-            selections += [self._selector.select(source, each) for each in read[index]]
-        return _content(vertex, input_keys, selections)
+            select = self._selector.listed if listed else self._selector.select
+            selections += [select(source, each) for each in read[index]]
+        return selections
 
     # Running
 
@@ -163,6 +177,16 @@ class BuildWorker:
 
     # Records
 
+    def components(
+        self, vertex: Vertex, input_keys: Sequence[str], inputs: Sequence[Result]
+    ) -> bytes:
+        """What the key of a step that was run is made of, with the files that it read."""
+        read = _inputs_by_content(vertex.op)
+        keys = ["" if index in read else key for index, key in enumerate(input_keys)]
+        selections = self._selections(vertex, inputs, listed=True) or []
+        made_of = worker.components.components_of(vertex, keys, selections, self._secrets)
+        return worker.components.encode_components(made_of)
+
     def snapshot_of(self, value: Result) -> int | None:
         """The snapshot that a record names."""
         assert isinstance(value, FileSystem)
@@ -180,7 +204,7 @@ def _content(vertex: Vertex, input_keys: Sequence[str], selections: Sequence[Sel
     others = ["" if index in read else key for index, key in enumerate(input_keys)]
     digests = [selection.digest for selection in selections]
     key = key_of("content", [_digest_without_sources(vertex), *others, *digests])
-    return Content(key, encode_components(canonical_form(vertex.op), others, selections))
+    return Content(key)
 
 
 def _inputs_by_content(op: Op) -> dict[int, list[Wanted]]:

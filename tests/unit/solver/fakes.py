@@ -13,7 +13,7 @@ from tierce.graph.vertex import Vertex
 from tierce.solver.cache import Content, Keys, key_of
 from tierce.solver.progress import Event, VertexFinished, VertexStarted
 from tierce.solver.scheduler import Solver
-from tierce.solver.types import CacheRecord, Step
+from tierce.solver.types import CacheRecord, Origin, Step
 from tierce.values import Value
 
 Action = Callable[[Step, Sequence[str]], str]
@@ -63,6 +63,7 @@ class Record(Value):
     snapshot: int | None
     name: str
     components: bytes
+    origin: Origin | None = None
 
 
 class Records:
@@ -205,7 +206,7 @@ class FakeWorker:
             raise NotFound("file", vertex.name)
         digest = hashlib.sha256(read.text.encode()).hexdigest()
         key = key_of("content", [vertex.op_digest, input_keys[0], digest])
-        return Content(key, b"read " + read.text.encode())
+        return Content(key)
 
     def run(
         self, vertex: Vertex, input_keys: Sequence[str], inputs: Sequence[Result], step: Step
@@ -219,6 +220,11 @@ class FakeWorker:
         read = _reads(vertex) and not isinstance(vertex.op, Exec)
         content = self.content(vertex, input_keys, inputs) if read else None
         return self._world.make(text), content
+
+    def components(
+        self, vertex: Vertex, input_keys: Sequence[str], inputs: Sequence[Result]
+    ) -> bytes:
+        return " ".join(["read", *[each.text for each in inputs[1:]]]).encode()
 
     def snapshot_of(self, value: Result) -> int | None:
         return value.snapshot

@@ -8,14 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tierce.errors import StoreError
 from tierce.layer.entry import Entry
 from tierce.layer.index import LayerIndex
 from tierce.layer.sources import IndexLayer
 from tierce.layer.view import MergedView, Tree
 from tierce.worker import context
-from tierce.worker.components import decode_components, encode_components
-from tierce.worker.content import RememberedSelections, Selection, name_of, select, stamp_of
+from tierce.worker.content import (
+    FACT_BYTES,
+    RememberedSelections,
+    Selection,
+    name_of,
+    select,
+    stamp_of,
+)
 from tierce.worker.sources import Wanted, find_sources
 from unit.worker.trees import (
     Directory,
@@ -194,19 +199,36 @@ def test_only_equal_selections_have_equal_digests(first: list[Entry], second: li
 # What is told of each path
 
 
-def test_selection_has_a_checksum_for_each_path(root: Path) -> None:
+def test_selection_tells_of_each_path_what_it_covers(root: Path) -> None:
     tree = directory_tree(root)
     sources = list(find_sources(tree, BOTH))
     selection = select(tree, sources, BOTH)
-    assert list(selection.paths) == ["file", "link", "sub", "sub/deep", "other"]
-    (root / "dir/sub/deep").write_text("else")
-    changed = select(directory_tree(root), sources, BOTH)
-    differing = [
-        path
-        for path, old, new in zip(selection.paths, selection.checksums, changed.checksums)
-        if old != new
+    assert list(selection.paths) == [
+        "dir/file",
+        "dir/link",
+        "dir/sub",
+        "dir/sub/deep",
+        "other",
     ]
-    assert differing == ["sub/deep"]
+    attributes = [selection.attribute_texts[number] for number in selection.attributes]
+    assert [text.split()[0] for text in attributes] == ["file", "symlink", "dir", "file", "file"]
+    (root / "dir/sub/deep").write_text("else")
+    (root / "other").chmod(0o741)
+    changed = select(directory_tree(root), sources, BOTH)
+    assert [
+        path
+        for place, path in enumerate(selection.paths)
+        if piece(selection.contents, place) != piece(changed.contents, place)
+    ] == ["dir/sub/deep"]
+    assert [
+        path
+        for path, old, number in zip(selection.paths, attributes, changed.attributes)
+        if old != changed.attribute_texts[number]
+    ] == ["other"]
+
+
+def piece(contents: bytes | bytearray, place: int) -> bytes:
+    return bytes(contents[place * FACT_BYTES : (place + 1) * FACT_BYTES])
 
 
 def test_many_entries(tmp_path: Path) -> None:
@@ -216,44 +238,6 @@ def test_many_entries(tmp_path: Path) -> None:
     assert before == digest(root)
     (root / "dir/0699").write_text("else")
     assert digest(root) != before
-
-
-def test_components_tell_what_a_key_was_made_of(root: Path) -> None:
-    tree = directory_tree(root)
-    selection = selection_of(tree)
-    components = decode_components(encode_components(b'["op"]', ["k", ""], [selection]))
-    assert components.op == '["op"]'
-    assert components.inputs == ("k", "")
-    assert components.content == (selection.digest,)
-    assert dict(components.files) == dict(zip(selection.paths, selection.checksums))
-
-
-def test_components_without_files() -> None:
-    components = decode_components(encode_components(b"[]", [], [Selection(X), Selection(Y)]))
-    assert components.content == (X, Y)
-    assert components.files == {}
-
-
-def test_components_keep_names_that_are_not_text() -> None:
-    name = os.fsdecode(b"caf\xe9")
-    components = decode_components(encode_components(b"[]", [], [Selection(X, [name], [7])]))
-    assert components.files == {name: 7}
-
-
-def test_components_are_compact() -> None:
-    paths = [f"some/directory/file{number:05}.txt" for number in range(10_000)]
-    data = encode_components(b"[]", [], [Selection(X, paths, list(range(10_000)))])
-    assert len(data) < 100_000
-
-
-@pytest.mark.parametrize(
-    "damage", [lambda data: b"", lambda data: data[:-1], lambda data: b"x" + data,
-               lambda data: data + bytes(4), lambda data: data[: len(data) // 2]],
-)  # fmt: skip
-def test_damaged_components_are_refused(damage: Callable[[bytes], bytes]) -> None:
-    data = encode_components(b"[]", [], [Selection(X, ["a", "b"], [1, 2])])
-    with pytest.raises(StoreError, match="components"):
-        decode_components(damage(data))
 
 
 # What is remembered

@@ -1,0 +1,234 @@
+"""Why a step was not cached: what differs between it and the nearest step that is remembered.
+
+Steps are compared by their components: the operation, what it works on, and the files that it
+reads. What that is in an operation is not known here, but that some fields are lists of pairs.
+"""
+
+from __future__ import annotations
+
+from tierce.values import NamedTuple, Value
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import Any
+
+MOST_FILES = 1000
+"""Differences of files that are told of one step; of the rest, how many there are."""
+
+
+class Fact(NamedTuple):
+    """A file: `attributes` are "type mode uid gid" and, rarely, more; `content` begins its digest.
+
+    `content` is empty for what has none.
+    """
+
+    attributes: str
+    content: str
+
+
+class Input(Value):
+    """What a step works on or reads: `key` is empty where the files in it count instead.
+
+    `label` says what it is. For an image, `digest` is that of its manifest.
+    """
+
+    key: str
+    label: str
+    digest: str = ""
+
+
+class Components(Value):
+    """What the key of a step is made of.
+
+    `operation` has the fields of the operation by name, and its type under the empty name;
+    `selections` are digests of all that was selected, one for each part of the step that reads
+    files, `files` what is known of them by path: nothing where they were not listed.
+    """
+
+    operation: Mapping[str, Any]
+    inputs: tuple[Input, ...] = ()
+    selections: tuple[str, ...] = ()
+    files: Mapping[str, Fact] = {}
+
+
+class Difference(Value):
+    """One thing that differs; `kind` says what.
+
+    "file": `subject` is a path, `change` "changed", "added", "removed", "mode", "owner", "type" or
+    "attributes"; "variable": the name of an ARG or ENV; "base": the image it is built from;
+    "input": an earlier step, which was not cached either; "instruction": the text of the step;
+    "option": a field of the operation. `old` and `new` are empty where there is none.
+    """
+
+    kind: str
+    subject: str
+    change: str = "changed"
+    old: str = ""
+    new: str = ""
+
+
+class Explanation(Value):
+    """Why one step was not cached; `vertex` is its digest, `name` what it is shown as.
+
+    `reason` is "differs" (from the step that `compared` names, made at `compared_time`, epoch
+    seconds), "input" (only what it works on was made anew), "new" (no step like it is known),
+    "ignored" (the cache was not asked), "lost" (it is known, but its result is gone).
+    `hidden` counts further differences that are not listed.
+    """
+
+    vertex: str
+    name: str
+    reason: str
+    differences: tuple[Difference, ...] = ()
+    compared: str = ""
+    compared_time: float = 0.0
+    hidden: int = 0
+    file: str = ""
+    line: int = 0
+
+
+def compare(old: Components, new: Components) -> list[Difference]:
+    """What differs, from the beginning of a step to its end; at most `MOST_FILES` of files and
+    one more.
+    """
+    return [
+        *_inputs(old, new),
+        *_operations(old.operation, new.operation),
+        *_files(old, new),
+    ]
+
+
+def likeness(old: Components, new: Components) -> float:
+    """How much alike two steps are: 0 for those that have nothing to do with each other, to 1."""
+    if old.operation.get("") != new.operation.get(""):
+        return 0.0
+    left, right = _traits(old), _traits(new)
+    together = left | right
+    alike = len(left & right) / len(together) if together else 1.0
+    if old.files and new.files:
+        paths = old.files.keys() | new.files.keys()
+        alike += len(old.files.keys() & new.files.keys()) / len(paths)
+        alike /= 2
+    return alike
+
+
+def _traits(components: Components) -> set[str]:
+    """What is compared by being there: words of an instruction, names of variables, inputs."""
+    traits = set()
+    for name, value in components.operation.items():
+        for text in _texts(value):
+            traits |= {f"{name} {word}" for word in text.split()}
+    for place, each in enumerate(components.inputs):
+        traits |= {f"input {place} {each.key}", f"input {place} {each.label}"}
+    return traits
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from _texts(each)
+    elif value not in ("", None, False):
+        yield str(value)
+
+
+def _inputs(old: Components, new: Components) -> Iterator[Difference]:
+    for before, after in zip(old.inputs, new.inputs):
+        if before.key == after.key:
+            continue
+        if after.digest and before.digest:
+            if before.label == after.label:
+                yield Difference("base", after.label, "changed", before.digest, after.digest)
+            else:
+                yield Difference(
+                    "base",
+                    after.label,
+                    "changed",
+                    f"{before.label} {before.digest}",
+                    f"{after.label} {after.digest}",
+                )
+        elif not after.key or not before.key:
+            continue  # its files say it
+        elif before.label == after.label or not after.digest:
+            yield Difference("input", after.label, "changed", before.label, after.label)
+        else:
+            yield Difference("base", after.label, "changed", before.label, after.digest)
+
+
+def _operations(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+    for name in dict.fromkeys([*new, *old]):
+        before, after = old.get(name), new.get(name)
+        if before == after:
+            continue
+        if name == "env":
+            yield from _variables(before or [], after or [])
+        else:
+            kind = "instruction" if name in {"args", "parts", ""} else "option"
+            yield Difference(kind, name, "changed", _shown(before), _shown(after))
+
+
+def _variables(old: Sequence[Any], new: Sequence[Any]) -> Iterator[Difference]:
+    before, after = ({each[0]: each[1] for each in pairs} for pairs in (old, new))
+    for name in dict.fromkeys([*after, *before]):
+        if name not in before:
+            yield Difference("variable", name, "added", "", after[name])
+        elif name not in after:
+            yield Difference("variable", name, "removed", before[name], "")
+        elif before[name] != after[name]:
+            yield Difference("variable", name, "changed", before[name], after[name])
+    if before == after:
+        yield Difference("option", "env", "order")
+
+
+def _files(old: Components, new: Components) -> Iterator[Difference]:
+    if old.selections == new.selections or not new.selections:
+        return
+    if not old.files or not new.files:
+        for before, after in zip(old.selections, new.selections):
+            if before != after:
+                yield Difference("files", "", "changed", before[:12], after[:12])
+        return
+    count = 0
+    for difference in _each_file(old.files, new.files):
+        count += 1
+        if count <= MOST_FILES:
+            yield difference
+    if count > MOST_FILES:
+        yield Difference("files", "", "more", "", str(count - MOST_FILES))
+
+
+def _each_file(old: Mapping[str, Fact], new: Mapping[str, Fact]) -> Iterator[Difference]:
+    for path in sorted(old.keys() | new.keys()):
+        before, after = old.get(path), new.get(path)
+        if before == after:
+            continue
+        if before is None:
+            assert after is not None
+            yield Difference("file", path, "added", "", after.content)
+        elif after is None:
+            yield Difference("file", path, "removed", before.content, "")
+        else:
+            yield from _one_file(path, before, after)
+
+
+def _one_file(path: str, before: Fact, after: Fact) -> Iterator[Difference]:
+    left, right = before.attributes.split(" ", 4), after.attributes.split(" ", 4)
+    left, right = ([*each, "", "", "", "", ""][:5] for each in (left, right))
+    if left[0] != right[0]:
+        yield Difference("file", path, "type", left[0], right[0])
+        return
+    if before.content != after.content:
+        yield Difference("file", path, "changed", before.content, after.content)
+    if left[1] != right[1]:
+        yield Difference("file", path, "mode", f"{left[1]:0>4}", f"{right[1]:0>4}")
+    if left[2:4] != right[2:4]:
+        yield Difference("file", path, "owner", ":".join(left[2:4]), ":".join(right[2:4]))
+    if left[4] != right[4]:
+        yield Difference("file", path, "attributes")
+
+
+def _shown(value: Any) -> str:
+    """A field of an operation as text."""
+    if isinstance(value, list | tuple):
+        return " ".join(_shown(each) for each in value)
+    return "" if value is None else str(value)
