@@ -214,7 +214,8 @@ def test_selection_tells_of_each_path_what_it_covers(root: Path) -> None:
     assert [text.split()[0] for text in attributes] == ["file", "symlink", "dir", "file", "file"]
     (root / "dir/sub/deep").write_text("else")
     (root / "other").chmod(0o741)
-    changed = select(directory_tree(root), sources, BOTH)
+    tree = directory_tree(root)
+    changed = select(tree, list(find_sources(tree, BOTH)), BOTH)
     assert [
         path
         for place, path in enumerate(selection.paths)
