@@ -109,7 +109,8 @@ class Resolver:
 
 
 def plan_of(dockerfile: str, resolver: Resolver | None = None, **options: Any) -> Plan:
-    """Lower a Dockerfile on a machine of BUILD_PLATFORM."""
+    """Lower a Dockerfile on a machine of BUILD_PLATFORM; it may use the host's network."""
+    options.setdefault("allow", ("network.host",))
     if isinstance(platform := options.get("platform"), str):
         options["platform"] = Platform.parse(platform)
     return lower(

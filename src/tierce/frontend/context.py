@@ -123,13 +123,25 @@ class Context:
         return self.options.no_cache or stage.name in self.options.no_cache_stages
 
     def step_name(
-        self, stage: Stage, step: Step, suffix: str = "", *, is_command: bool = False
+        self,
+        stage: Stage,
+        step: Step,
+        suffix: str = "",
+        *,
+        is_command: bool = False,
+        secrets: Sequence[str] = (),
     ) -> str:
-        """ "[builder 2/7] COPY . /src": the next step of the stage, in words as written."""
+        """ "[builder 2/7] COPY . /src": the next step of the stage, in words as written.
+
+        The variables that hold `secrets` are not known here, and are shown so that this is seen.
+        """
         code = step.place.code + suffix
+        variables = stage.environment
+        if secrets:
+            variables = variables | dict.fromkeys(secrets, "****")
         try:
             rules = self._command_rules if is_command else self._name_rules
-            code = words.expand(code, stage.environment, rules)
+            code = words.expand(code, variables, rules)
         except InvalidValue:
             pass  # shown as written
         keyword, blank, rest = code.partition(" ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from tierce.graph.ops import Limits
 from tierce.graph.vertex import Vertex
 from tierce.oci.config import ImageConfig
 from tierce.oci.digest import Digest
@@ -21,7 +22,8 @@ class Options(Value):
     `no_cache_stages` those of some stages. `network` is "default", "host" or "none".
     `show_platform` puts the platform into the names of steps, as builds for several do.
     `source_date_epoch` (seconds) is the time that the history tells; a build argument
-    SOURCE_DATE_EPOCH says the same and wins.
+    SOURCE_DATE_EPOCH says the same and wins. `allow` are entitlements (`frontend.entitlements`),
+    `limits` what each RUN may use.
     """
 
     target: str = ""
@@ -35,6 +37,8 @@ class Options(Value):
     no_cache_stages: tuple[str, ...] = ()
     show_platform: bool = False
     source_date_epoch: int | None = None
+    allow: tuple[str, ...] = ()
+    limits: Limits = Limits()
 
 
 class ResolvedImage(Value):

@@ -98,6 +98,7 @@ class Tmpfs(Value):
 
     target: str
     size: int = 0
+    read_only: bool = False
 
 
 class Secret(Value):
