@@ -5,32 +5,31 @@ from __future__ import annotations
 import os
 
 from tierce.archive.docker import read_docker, repository_tags
-from tierce.archive.extent import CHUNK, Extent
 from tierce.archive.found import FoundImage, FoundTarget
+from tierce.archive.layers import take_layers
 from tierce.archive.layout import read_layout
 from tierce.archive.legacy import read_legacy
 from tierce.archive.names import INDEX, LAYOUT, MANIFEST, REPOSITORIES
-from tierce.archive.source import archive_errors, compression_of, open_archive
-from tierce.archive.staging import Staging, run_all
-from tierce.errors import ArchiveError, DigestMismatch, InvalidValue
-from tierce.layer.compression import open_decompressed
+from tierce.archive.source import open_archive
+from tierce.archive.staging import Staging
+from tierce.errors import ArchiveError, InvalidValue
 from tierce.oci.descriptor import Descriptor
-from tierce.oci.digest import Digest, new_hash
+from tierce.oci.digest import Digest
 from tierce.oci.manifest import Manifest
-from tierce.oci.media_types import OCI_CONFIG, OCI_LAYER, OCI_MANIFEST, compressed_layer
+from tierce.oci.media_types import OCI_CONFIG, OCI_MANIFEST
 from tierce.oci.platform import Platform, best_match
 from tierce.store.images import Image
 from tierce.values import Value
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
-    import threading
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import IO
 
     from tierce.archive.found import FoundLayer
+    from tierce.archive.layers import TakenLayer
     from tierce.archive.source import Archive
-    from tierce.archive.staging import Progress, Task
+    from tierce.archive.staging import Progress
     from tierce.oci.reference import Reference
     from tierce.store import Store
 
@@ -73,7 +72,11 @@ def load(
                 raise ArchiveError(f"read archive: {error.message}", hint=error.hint) from error
             if not targets:
                 raise ArchiveError("read archive: it has no images")
-            layers = _take_layers(store, staging, targets)
+            layers = take_layers(
+                store,
+                staging,
+                [layer for target in targets for image in target.images for layer in image.layers],
+            )
         staging.publish()
         return _add(store, targets, layers)
 
@@ -110,71 +113,8 @@ def _suitable(targets: list[FoundTarget], platforms: Sequence[Platform]) -> list
     ]
 
 
-def _take_layers(
-    store: Store, staging: Staging, targets: Sequence[FoundTarget]
-) -> dict[FoundLayer, Descriptor]:
-    """Take in every layer, and verify it; what they are as blobs."""
-    layers = list(
-        dict.fromkeys(
-            layer for target in targets for image in target.images for layer in image.layers
-        )
-    )
-    # The content knows better than what is written about it.
-    kinds = [compression_of(layer.content) for layer in layers]
-    expected = [
-        layer.digest or (layer.diff_id if kind == "none" else None)
-        for layer, kind in zip(layers, kinds)
-    ]
-    contents = [(layer.content, digest) for layer, digest in zip(layers, expected)]
-    digests = staging.take_in(contents)
-    _verify_diff_ids(store, staging, layers, kinds, digests)
-    return {
-        layer: Descriptor(compressed_layer(OCI_LAYER, kind), digest, layer.content.size)
-        for layer, kind, digest in zip(layers, kinds, digests)
-    }
-
-
-def _verify_diff_ids(
-    store: Store,
-    staging: Staging,
-    layers: Sequence[FoundLayer],
-    kinds: Sequence[str],
-    digests: Sequence[Digest],
-) -> None:
-    """Every content is, uncompressed, the layer that the config promises."""
-    tasks: dict[tuple[Digest, Digest], Task] = {}
-    for layer, kind, digest in zip(layers, kinds, digests):
-        if digest == layer.diff_id:
-            continue
-        if kind == "none" and digest.algorithm == layer.diff_id.algorithm:
-            raise _mismatch(layer.content.name, layer.diff_id, digest)
-        blob = store.blobs.find(digest)
-        if blob is None or blob.diff_id != layer.diff_id:
-            check = _diff_id_check(staging.read(digest), kind, layer.diff_id)
-            tasks.setdefault((digest, layer.diff_id), check)
-    run_all(list(tasks.values()))
-
-
-def _diff_id_check(content: Extent, kind: str, diff_id: Digest) -> Task:
-    def check(stop: threading.Event) -> None:
-        digester = new_hash(diff_id.algorithm)
-        buffered = content.buffered()
-        with archive_errors(), buffered if kind == "none" else open_decompressed(buffered) as plain:
-            while (chunk := plain.read(CHUNK)) and not stop.is_set():
-                digester.update(chunk)
-        actual = Digest.from_hash(digester)
-        if actual != diff_id and not stop.is_set():
-            raise _mismatch(content.name, diff_id, actual)
-
-    return check
-
-
-def _mismatch(name: str, expected: Digest, actual: Digest) -> DigestMismatch:
-    return DigestMismatch(f"diff id of {name}", expected=str(expected), actual=str(actual))
-
-
 def _add(
-    store: Store, targets: Sequence[FoundTarget], layers: dict[FoundLayer, Descriptor]
+    store: Store, targets: Sequence[FoundTarget], layers: Mapping[FoundLayer, TakenLayer]
 ) -> list[Loaded]:
     """Add images whose layers are in the store already, and name them."""
     loaded = []
@@ -199,13 +139,13 @@ def _name(store: Store, loaded: Loaded) -> tuple[tuple[Reference, Digest], ...]:
     return tuple(replaced)
 
 
-def _add_image(store: Store, found: FoundImage, layers: dict[FoundLayer, Descriptor]) -> Image:
+def _add_image(store: Store, found: FoundImage, layers: Mapping[FoundLayer, TakenLayer]) -> Image:
     manifest = found.manifest
     if not manifest:
         config = Descriptor(OCI_CONFIG, Digest.of(found.raw_config), len(found.raw_config))
-        blobs = tuple(layers[layer] for layer in found.layers)
+        blobs = tuple(layers[layer].descriptor for layer in found.layers)
         manifest = Manifest(OCI_MANIFEST, config, blobs).encode()
     image = store.images.put(manifest, found.raw_config)
     for layer in found.layers:
-        store.blobs.set_diff_id(layers[layer].digest, layer.diff_id)
+        store.blobs.set_diff_id(layers[layer].descriptor.digest, layer.diff_id)
     return image
