@@ -263,7 +263,7 @@ class _Image:
 
     def _address(self, offset: int, size: int) -> int:
         """Where the content of a file is, in blocks."""
-        if offset < 0 or offset % _BLOCK or offset + size > self._tar_size:
+        if offset < 0 or offset + size > self._tar_size:
             raise _CannotSay
         return _TAR + offset // _BLOCK
 

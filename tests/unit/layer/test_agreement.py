@@ -9,10 +9,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.erofs import everything, mounted, need_images
 from support.tars import END, octal, padded, raw_header, read_entries
 from tierce.errors import LayerError
 from tierce.layer.apply import apply_layer
@@ -221,3 +223,18 @@ def test_the_difference_of_two_trees_turns_one_into_the_other(lower: Tar, upper:
         # As on overlayfs, a file that keeps its number of names but not its names is copied.
         wanted, got = ([tree.lookup(each.path) for each in tree.walk()] for tree in trees)
         assert got == wanted
+
+
+@settings(max_examples=200)
+@given(tars())
+def test_a_layer_mounted_from_its_tar_is_what_unpacking_makes(tar: Tar) -> None:
+    index = indexed(tar)
+    if index is None:
+        return
+    with tempfile.TemporaryDirectory(prefix="tierce-agreement-") as scratch:
+        need_images(Path(scratch))
+        root = Path(scratch, "root")
+        root.mkdir(mode=0o755)
+        assert unpacked(tar, str(root), "overlay")
+        with mounted(tar.encode(), index, Path(scratch)) as point:
+            assert everything(point) == everything(root)
