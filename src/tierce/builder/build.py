@@ -66,11 +66,11 @@ class _Build:
         self._listener = listener
         self._cancelled = cancelled
         self._tags = [_tag(text) for text in request.tags]
-        self._platform = Platform.parse(request.platform) if request.platform else None
+        self._options = options_of(request)
 
     def run(self) -> BuildResult:
         definition = read_definition(self._request, self._listener)
-        options = self._options()
+        options = self._options
         warnings = Warnings(definition, self._listener)
         linter = warnings.linter(options.build_args)
         dockerfile = parse(definition.text, definition.name)
@@ -85,25 +85,6 @@ class _Build:
             if context is not None:
                 context.save()
         return self._export(plan, snapshot, tuple(warnings.found))
-
-    def _options(self) -> Options:
-        request = self._request
-        environment = dict(request.environment)
-        arguments = {
-            name: environment.get(name) if value is None else value
-            for name, value in request.build_args
-        }
-        return Options(
-            target=request.target,
-            build_args={name: value for name, value in arguments.items() if value is not None},
-            labels=dict(request.labels),
-            no_cache=request.no_cache,
-            platform=self._platform,
-            build_platform=Platform.host(),
-            network=request.network,
-            add_hosts=request.add_hosts,
-            source_date_epoch=request.source_date_epoch,
-        )
 
     # Running
 
@@ -150,6 +131,26 @@ class _Build:
         image = exported.image
         names = tuple(str(tag) for tag in self._tags)
         return BuildResult(image.config, image.manifest, names, warnings)
+
+
+def options_of(request: BuildRequest) -> Options:
+    """What a request asks of the front end. Raises InvalidValue for a platform that is none."""
+    environment = dict(request.environment)
+    arguments = {
+        name: environment.get(name) if value is None else value
+        for name, value in request.build_args
+    }
+    return Options(
+        target=request.target,
+        build_args={name: value for name, value in arguments.items() if value is not None},
+        labels=dict(request.labels),
+        no_cache=request.no_cache,
+        platform=Platform.parse(request.platform) if request.platform else None,
+        build_platform=Platform.host(),
+        network=request.network,
+        add_hosts=request.add_hosts,
+        source_date_epoch=request.source_date_epoch,
+    )
 
 
 def _tag(text: str) -> Reference:

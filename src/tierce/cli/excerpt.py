@@ -24,13 +24,21 @@ def write_build_error(error: DockerfileError | BuildError, stream: TextIO) -> No
 
 
 def excerpt(error: DockerfileError | BuildError) -> str:
-    """The lines around the place of the error, in BuildKit's form; empty without a place.
+    """The lines around the place of the error, with that marked; empty without a place."""
+    return marked_lines(error.file, error.source, error.line, error.end_line)
+
+
+def marked_lines(
+    file: str, source: str, first_line: int, last_line: int, longest: int = LONGEST_LINE
+) -> str:
+    """The lines of a file around some of them, which are marked, in BuildKit's form.
 
     About four lines are shown around one line, about two around several, as many before as after.
+    Lines are cut to `longest` characters, unless that is 0. Empty when there are no such lines.
     """
-    lines = error.source.split("\n")
-    first, last = error.line, min(error.end_line, len(lines))
-    if not error.source or not 1 <= first <= len(lines):
+    lines = source.split("\n")
+    first, last = first_line, min(last_line, len(lines))
+    if not source or not 1 <= first <= len(lines):
         return ""
     start, end = first, last
     padding = LINES_AROUND_ONE if start == end else LINES_AROUND_SEVERAL
@@ -43,15 +51,16 @@ def excerpt(error: DockerfileError | BuildError) -> str:
             end += 1
             shown += 1
         shown += 1  # so that a file of a single line comes to an end
-    text = [f"{error.file}:{first}", RULE]
+    text = [f"{file}:{first}", RULE]
     for number in range(start, end + 1):
         mark = ">>>" if first <= number <= last else "   "
-        text.append(f" {number:3} | {mark} {_shown(lines[number - 1])}")
+        text.append(f" {number:3} | {mark} {_shown(lines[number - 1], longest)}")
     return "\n".join([*text, RULE, ""])
 
 
-def _shown(line: str) -> str:
+def _shown(line: str, longest: int) -> str:
     """A line as far as it is of use, with nothing in it that a terminal would act on."""
-    if len(line) > LONGEST_LINE:
-        line = line[:LONGEST_LINE] + "…"
+    line = line.removesuffix("\r")
+    if longest and len(line) > longest:
+        line = line[:longest] + "…"
     return "".join(char if char.isprintable() or char == "\t" else "�" for char in line)

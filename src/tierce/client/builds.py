@@ -9,6 +9,9 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     import threading
 
+    from tierce.frontend.check import CheckResult
+    from tierce.frontend.outline import Outline
+    from tierce.frontend.targets import TargetList
     from tierce.solver.progress import Event, Listener
     from tierce.store import Store
 
@@ -39,3 +42,23 @@ class Builds:
         base that is not there, Cancelled, StoreError.
         """
         return builder.build(self._store, request, listener, cancelled=cancelled)
+
+    def check(self, request: BuildRequest, listener: Listener = _silent) -> CheckResult:
+        """Check the Dockerfile of a build by all rules, without running anything.
+
+        The target of the request is checked with what it needs; all stages when it names none.
+        What a build would be refused with is in the result. Raises BuildError for a Dockerfile
+        that cannot be read, DockerfileError for a build argument of check options without sense.
+        """
+        return builder.questions.check(self._store, request, listener)
+
+    def outline(self, request: BuildRequest, listener: Listener = _silent) -> Outline:
+        """The arguments, secrets and agents that the build of a target takes; nothing is run.
+
+        Raises what `build` raises for a Dockerfile, a base or a context that is not right.
+        """
+        return builder.questions.outline(self._store, request, listener)
+
+    def targets(self, request: BuildRequest, listener: Listener = _silent) -> TargetList:
+        """The stages of the Dockerfile of a build. Raises DockerfileError, BuildError."""
+        return builder.questions.targets(request, listener)

@@ -110,12 +110,13 @@ class Lowering:
         result = arguments.platform_arguments(
             self._build, self._target, self._options.target or last, given
         )
-        self._check_defaults(stages, result)
+        self.predefined = dict(result)
+        self._check_defaults(stages)
         arguments.apply_global(result, self.global_declarations, given, self._dockerfile)
         return result
 
-    def _check_defaults(self, stages: list[From], predefined: dict[str, str]) -> None:
-        defaults = dict(predefined)
+    def _check_defaults(self, stages: list[From]) -> None:
+        defaults = dict(self.predefined)
         try:
             arguments.apply_global(defaults, self.global_declarations, {}, self._dockerfile)
         except DockerfileError:

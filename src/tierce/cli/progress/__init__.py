@@ -26,12 +26,15 @@ if TYPE_CHECKING:
 MODES = ("auto", "plain", "quiet", "rawjson", "tty")
 
 
-def make_renderer(mode: str, stream: TextIO, environ: Mapping[str, str]) -> Renderer:
+def make_renderer(
+    mode: str, stream: TextIO, environ: Mapping[str, str], *, debug: bool = False
+) -> Renderer:
     """The renderer of `--progress=MODE`. Raises UsageError.
 
     "auto" (or an empty mode) is what BUILDKIT_PROGRESS says, else "tty" on a terminal and
     "plain" elsewhere. Colours follow NO_COLOR and BUILDKIT_COLORS, the number of lines of output
-    that "tty" shows of a running step BUILDKIT_TTY_LOG_LINES.
+    that "tty" shows of a running step BUILDKIT_TTY_LOG_LINES. With `debug`, warnings are
+    explained at the end.
     """
     if mode in {"", "auto"}:
         mode = environ.get("BUILDKIT_PROGRESS", "") or "auto"
@@ -43,5 +46,5 @@ def make_renderer(mode: str, stream: TextIO, environ: Mapping[str, str]) -> Rend
         raise UsageError("--progress=tty: standard error is not a terminal")
     # Each display has imports of its own; a build uses one.
     module = load_module(f"tierce.cli.progress.{mode}")
-    renderer: Renderer = module.make(stream, environ)
+    renderer: Renderer = module.make(stream, environ, debug)
     return renderer

@@ -49,9 +49,10 @@ class Step:
 
 
 class PlainRenderer:
-    def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
+    def __init__(self, stream: TextIO, environ: Mapping[str, str], *, debug: bool = False) -> None:
         self._output = Output(stream)
         self._trace = Trace()
+        self._debug = debug
         self._steps: dict[str, Step] = {}
         self._current: Step | None = None
         self._current_since = 0.0
@@ -95,19 +96,18 @@ class PlainRenderer:
             out.append("\n" if self._line_is_open else "")
             self._output.write("".join(out))
             write_failures(self._trace, error, self._output, LINES_OF_A_FAILURE)
-            if error is None:
-                write_warnings(self._trace, self._output, self._warning_colour)
+            write_warnings(self._trace, self._output, self._warning_colour, debug=self._debug)
 
     # All of these are called with the lock held.
 
     def _show(self, step: Step) -> None:
         """Write what there is to say about a step, if it is its turn."""
         out: list[str] = []
-        if step.vertex.is_finished or self._current in {None, step} or self._turn_is_over():
+        if step.vertex.is_finished or self._may_speak(step) or self._turn_is_over():
             self._turn_to(step, out)
             self._write_news(step, out)
             if step.vertex.is_finished:
-                self._current = None
+                # It stays the current one, for a warning that comes late, until another speaks.
                 following = self._most_talkative()
                 if following is not None:
                     self._turn_to(following, out)
@@ -115,6 +115,10 @@ class PlainRenderer:
         elif self._timer is None:
             self._start_timer()
         self._output.write("".join(out))
+
+    def _may_speak(self, step: Step) -> bool:
+        current = self._current
+        return current is None or current is step or current.vertex.is_finished
 
     def _most_talkative(self) -> Step | None:
         waiting = [
@@ -135,7 +139,7 @@ class PlainRenderer:
         """Make a step the current one, with a headline."""
         if step is self._current:
             return
-        if self._current is not None:
+        if self._current is not None and not self._current.vertex.is_finished:
             out.append("\n" if self._line_is_open else "")
             out.append(f"#{self._current.number} ...\n")
         out.append("\n" if self._count else "")
@@ -222,5 +226,5 @@ def ending(vertex: Vertex) -> str:
     return "CACHED\n" if vertex.cached else f"DONE {vertex.seconds(vertex.finished):.1f}s\n"
 
 
-def make(stream: TextIO, environ: Mapping[str, str]) -> PlainRenderer:
-    return PlainRenderer(stream, environ)
+def make(stream: TextIO, environ: Mapping[str, str], debug: bool = False) -> PlainRenderer:
+    return PlainRenderer(stream, environ, debug=debug)

@@ -37,5 +37,5 @@ class QuietRenderer:
                 write_failures(self._trace, error, self._output)
 
 
-def make(stream: TextIO, environ: Mapping[str, str]) -> QuietRenderer:
+def make(stream: TextIO, environ: Mapping[str, str], debug: bool = False) -> QuietRenderer:
     return QuietRenderer(stream)

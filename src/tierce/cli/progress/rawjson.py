@@ -90,8 +90,17 @@ def log_fields(event: VertexLog) -> Struct:
 
 
 def warning_fields(event: VertexWarning) -> Struct:
-    """A warning; BuildKit's texts are bytes, and the lines of the place begin at 1."""
-    place = struct({"start": struct({"line": event.line}), "end": struct({"line": event.line})})
+    """A warning; BuildKit's texts are bytes, and each line of the place is a range of its own."""
+    lines = [
+        struct({"line": line}) for line in range(event.line, max(event.line, event.end_line) + 1)
+    ]
+    source = struct(
+        {
+            "filename": event.file,
+            "data": b2a_base64(event.source.encode(), newline=False).decode(),
+            "language": "Dockerfile",
+        }
+    )
     return struct(
         {
             "vertex": event.vertex,
@@ -99,8 +108,8 @@ def warning_fields(event: VertexWarning) -> Struct:
             "short": b2a_base64(warning_text(event).encode(), newline=False).decode(),
             "detail": [b2a_base64(text.encode(), newline=False).decode() for text in event.detail],
             "url": event.url,
-            "sourceInfo": struct({"filename": event.file}) if event.file else "",
-            "range": [place] if event.line else [],
+            "sourceInfo": source if event.file else "",
+            "range": [struct({"start": line, "end": line}) for line in lines if event.line],
         }
     )
 
@@ -117,5 +126,5 @@ def timestamp(seconds: float) -> str:
     return text + (f".{fraction:06}".rstrip("0") if fraction else "") + "Z"
 
 
-def make(stream: TextIO, environ: Mapping[str, str]) -> RawJsonRenderer:
+def make(stream: TextIO, environ: Mapping[str, str], debug: bool = False) -> RawJsonRenderer:
     return RawJsonRenderer(stream)

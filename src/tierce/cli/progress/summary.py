@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from tierce.cli.progress.trace import warning_text
+from tierce.cli.table import load_module
 from tierce.errors import StepFailed
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from tierce.cli.progress.output import Output
     from tierce.cli.progress.trace import Trace
+    from tierce.solver.progress import VertexWarning
 
 
 def write_failures(
@@ -30,13 +32,29 @@ def write_failures(
         output.write("\n".join(text))
 
 
-def write_warnings(trace: Trace, output: Output, colour: str) -> None:
-    """How many warnings there were, and each on a line."""
-    if not trace.warnings:
+def write_warnings(trace: Trace, output: Output, colour: str, *, debug: bool) -> None:
+    """How many warnings there were, and each on a line; with `debug` also what they are about."""
+    warnings = list(dict.fromkeys(trace.warnings))
+    if not warnings:
         return
-    count = len(trace.warnings)
-    title = f"{count} warning{'s' if count > 1 else ''} found:"
+    title = f"{len(warnings)} warning{'s' if len(warnings) > 1 else ''} found"
+    title += ":" if debug else " (use tierce --debug to expand):"
     if colour:
         title = f"{colour}{title}\x1b[0m"
-    lines = [f" - {warning_text(warning)}" for warning in trace.warnings]
-    output.write("\n".join([f"\n {title}", *lines, ""]))
+    lines = [f"\n {title}\n"]
+    for warning in warnings:
+        lines.append(f" - {warning_text(warning)}\n")
+        if debug:
+            lines.append(_explained(warning))
+    output.write("".join(lines))
+
+
+def _explained(warning: VertexWarning) -> str:
+    lines = [*warning.detail]
+    if warning.url:
+        lines.append(f"More info: {warning.url}")
+    text = "".join([f"{line}\n" for line in lines])
+    place = load_module("tierce.cli.excerpt").marked_lines(
+        warning.file, warning.source, warning.line, max(warning.line, warning.end_line)
+    )
+    return f"{text}{place}\n"

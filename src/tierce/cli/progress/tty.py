@@ -33,11 +33,12 @@ ERASE_LINE, ERASE_BELOW = "\x1b[K", "\x1b[J"
 
 
 class TtyRenderer:
-    def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
+    def __init__(self, stream: TextIO, environ: Mapping[str, str], *, debug: bool = False) -> None:
         self._output = Output(stream)
         self._colours = colours_of(environ)
         self._window_lines = window_lines(environ)
         self._trace = Trace()
+        self._debug = debug
         self._screens: dict[str, Screen] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -66,8 +67,7 @@ class TtyRenderer:
         if self._trace.vertices:
             self._draw(is_final=True)
         write_failures(self._trace, error, self._output)
-        if error is None:
-            write_warnings(self._trace, self._output, self._colours.warning)
+        write_warnings(self._trace, self._output, self._colours.warning, debug=self._debug)
 
     def _take_log(self, vertex: Vertex, event: VertexLog) -> None:
         assert vertex.log is not None
@@ -119,5 +119,5 @@ def window_lines(environ: Mapping[str, str]) -> int:
     return int(text) if text.isdecimal() and int(text) else FEWEST_WINDOW_LINES
 
 
-def make(stream: TextIO, environ: Mapping[str, str]) -> TtyRenderer:
-    return TtyRenderer(stream, environ)
+def make(stream: TextIO, environ: Mapping[str, str], debug: bool = False) -> TtyRenderer:
+    return TtyRenderer(stream, environ, debug=debug)

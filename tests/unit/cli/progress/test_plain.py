@@ -14,7 +14,7 @@ from support.progress import BEGAN, end, failing, log, part, start, successful
 from tierce.cli.progress import plain, rawjson
 from tierce.cli.progress.plain import LONGEST_TURN, PlainRenderer
 from tierce.errors import StepFailed
-from tierce.solver.progress import Event
+from tierce.solver.progress import Event, VertexWarning
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -218,3 +218,52 @@ def test_threads_may_all_write_at_once() -> None:
     text = stream.getvalue()
     assert all(f" {vertex}-{n}\n" in text for vertex in vertices for n in range(50))
     assert text.count("DONE") == 8
+
+
+def test_late_warnings_of_a_step_follow_it_without_another_headline() -> None:
+    stream = io.StringIO()
+    renderer = plain.make(stream, {})
+    renderer(start("v1", "[internal] load build definition", 0.0))
+    renderer(end("v1", 0.01))
+    renderer(VertexWarning("v1", "odd", "A", line=1))
+    renderer(VertexWarning("v1", "odd too", "B", line=2))
+    renderer(start("v2", "[1/1] FROM x", 0.02))
+    assert stream.getvalue() == (
+        "#1 [internal] load build definition\n"
+        "#1 DONE 0.0s\n"
+        "#1 WARN: A: odd (line 1)\n"
+        "#1 WARN: B: odd too (line 2)\n"
+        "\n"
+        "#2 [1/1] FROM x\n"
+    )
+
+
+def test_debug_explains_each_warning_and_shows_its_lines() -> None:
+    stream = io.StringIO()
+    renderer = plain.make(stream, {}, debug=True)
+    warning = VertexWarning(
+        "",
+        "odd",
+        "A",
+        url="https://a",
+        file="Dockerfile",
+        line=2,
+        end_line=2,
+        source="FROM x\nRUN y",
+        detail=("Odd things are odd",),
+    )
+    renderer(warning)
+    renderer(warning)
+    renderer.close()
+    assert stream.getvalue() == (
+        "\n 1 warning found:\n"
+        " - A: odd (line 2)\n"
+        "Odd things are odd\n"
+        "More info: https://a\n"
+        "Dockerfile:2\n"
+        "--------------------\n"
+        "   1 |     FROM x\n"
+        "   2 | >>> RUN y\n"
+        "--------------------\n"
+        "\n"
+    )

@@ -85,7 +85,7 @@ def test_finished_build_stays_on_the_terminal(terminal: Terminal) -> None:
     assert screen[0].endswith("(7/7) FINISHED")
     assert screen[5].startswith(" => CACHED [1/3] FROM docker.io/library/alpine:3.15")
     assert screen[-2:] == [
-        " 1 warning found:",
+        " 1 warning found (use tierce --debug to expand):",
         " - JSONArgsRecommended: JSON arguments recommended for CMD (line 3)",
     ]
     assert "\x1b[34m => [2/3] RUN make all" in terminal.text
@@ -259,4 +259,6 @@ def test_warning_of_the_whole_build_is_in_the_summary() -> None:
     renderer = make_renderer("plain", stream, {})
     renderer(VertexWarning("", "something is odd"))
     renderer.close()
-    assert stream.getvalue() == "\n 1 warning found:\n - something is odd\n"
+    assert stream.getvalue() == (
+        "\n 1 warning found (use tierce --debug to expand):\n - something is odd\n"
+    )

@@ -7,6 +7,7 @@ import threading
 from tierce.cli.building.request import request_of
 from tierce.cli.flags import Command, Flag, Parsed
 from tierce.cli.progress import make_renderer
+from tierce.cli.table import load_module
 from tierce.client.builds import Builds
 from tierce.errors import BuildError, TierceError
 
@@ -21,6 +22,9 @@ COMMAND = Command(
     flags=(
         Flag("add-host", kind="list", help='Add a custom host-to-IP mapping ("host:ip")'),
         Flag("build-arg", kind="map", help="Set build-time variables"),
+        Flag("call", kind="string", default="build",
+             help='Set method for evaluating build ("check", "outline", "targets")'),
+        Flag("check", help='Shorthand for "--call=check"'),
         Flag("file", "f", kind="string", help='Name of the Dockerfile (default "PATH/Dockerfile")'),
         Flag("iidfile", kind="string", help="Write the image ID to a file"),
         Flag("label", kind="map", help="Set metadata for an image"),
@@ -44,7 +48,14 @@ def run(options: Parsed, session: Session) -> int:
     """Build; the image ID goes to standard output with --quiet, progress to standard error."""
     request = request_of(options, session)
     mode = "quiet" if options.flag("quiet") else options.text("progress")
-    renderer = make_renderer(mode, session.stderr, session.environ)
+    call = None
+    if options.flag("check") or options.given("call"):
+        calling = load_module("tierce.cli.building.call")  # who builds, calls nothing else
+        call = calling.parse_call("check" if options.flag("check") else options.text("call"))
+    renderer = make_renderer(mode, session.stderr, session.environ, debug=session.debug)
+    if call is not None:
+        status: int = calling.run_call(call, request, session, renderer)
+        return status
     cancelled = threading.Event()
     error: BaseException | None = None
     try:
