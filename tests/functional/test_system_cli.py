@@ -39,6 +39,7 @@ def test_info_names_runtime_storage_and_privilege(cli_store: Store, cli: Cli, ro
     assert re.search(r"^ Runtime: (crun|runc) \S+ \(/.*\)$", text, re.MULTILINE)
     assert re.search(r"^  Reason: .+$", text, re.MULTILINE)
     assert re.search(r"^ Storage Driver: (overlay|copy)$", text, re.MULTILINE)
+    assert re.search(r"^  Large Layers: (mounted from tars by EROFS|unpacked)$", text, re.MULTILINE)
     assert re.search(r"^ Privilege: .+$", text, re.MULTILINE)
     assert cli("system", "info", "-f", "{{.Images}} {{.OSType}}") == "1 linux\n"
     document = json.loads(cli("info", "-f", "json"))

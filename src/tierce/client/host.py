@@ -34,6 +34,8 @@ class SystemInfo(Value):
     root: str
     run: str
     snapshotter: str
+    mounts_tars: bool
+    """Whether large layers are mounted from their tars instead of being unpacked."""
     runtime: RuntimeChoice
     privilege: str
     cgroup_mode: str
@@ -57,6 +59,7 @@ def system_info(store: Store) -> SystemInfo:
         root=str(store.paths.root),
         run=str(store.paths.run),
         snapshotter=store.parts.snapshotter.name,
+        mounts_tars=store.parts.snapshotter.takes_images,
         runtime=runtime_choice(store),
         privilege=privilege(),
         cgroup_mode=detect().mode,

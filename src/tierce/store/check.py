@@ -18,6 +18,8 @@ from tierce.oci.manifest import parse
 from tierce.store.compare import same_layer
 from tierce.store.failures import reported
 from tierce.store.parallel import in_parallel
+from tierce.store.snapshots.base import IMAGE_NAME
+from tierce.store.snapshots.images import is_sound
 from tierce.values import Value
 
 TYPE_CHECKING = False
@@ -81,6 +83,7 @@ class _Check:
             self._check_blobs()
             self._check_snapshots()
             self._check_indexes()
+            self._check_layer_images()
             self._check_images()
             self._check_names()
             self._check_records()
@@ -219,6 +222,13 @@ class _Check:
                     continue
                 except LayerError as error:
                     self._found("layer index", name[:12], error.message, self._unlinking(path))
+
+    def _check_layer_images(self) -> None:
+        """Images of layers (EROFS) are made again when they are missing: nobody needs to know."""
+        for name in _names(self._paths.snapshots):
+            path = self._paths.snapshots / name / IMAGE_NAME
+            if path.exists() and not is_sound(path) and self._repair:
+                path.unlink(missing_ok=True)
 
     # References
 

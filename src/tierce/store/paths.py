@@ -12,6 +12,8 @@
 ├── snapshots/<n>/tree        the files of a layer and of all beneath (copy)
 ├── snapshots/<n>/work        the kernel's work directory for overlayfs
 ├── snapshots/<n>/merged      an empty directory to mount the snapshot at
+├── snapshots/<n>/erofs       an image by which the layer is mounted from its tar; can be made again
+├── snapshots/<n>/lower       an empty directory to mount that at
 ├── snapshots/empty           a directory for ever empty, beneath layers without a parent
 ├── containers/<id>/          what a container needs between its start and its removal
 ├── cache-mounts/<n>/         contents of RUN --mount=type=cache
@@ -23,6 +25,7 @@
 <run>/                        0711, gone after a reboot
 ├── mounts/<name>/            mount points, in private mount namespaces
 ├── bundles/<id>/             OCI bundles of running containers and steps
+├── layers-<who>              how layers can be mounted here; can be found out again
 └── runtime.json              which OCI runtime works here; can be found out again
 """
 

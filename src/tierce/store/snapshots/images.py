@@ -57,22 +57,25 @@ class LayerImages:
             return None
         directory = self._paths.snapshot(number)
         file = directory / IMAGE_NAME
+        with reported(f"read image of snapshot {number}"):
+            if not self._is_current(file) or not self._blobs.has(diff_id):
+                return None
+        return LayerImage(file, self._paths.blob(diff_id), directory / POINT_NAME)
+
+    def _is_current(self, file: Path) -> bool:
+        """Whether an image is there, and was written during this boot."""
         try:
             descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
-            return None
+            return False
         try:
-            magic, boot, _, size = _HEAD.unpack(os.pread(descriptor, _HEAD.size, 0))
-            if (magic, boot) != (_MAGIC, self._boot()) or os.fstat(descriptor).st_size != size:
-                return None
+            magic, boot, _, size = _head(os.pread(descriptor, _HEAD.size, 0))
             # The kernel reads what is not in memory piece by piece, and on ext4 with its checks
             # for developers warns of how that is done (ext4_check_map_extents_env, Linux 6.16).
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
+            return (magic, boot, size) == (_MAGIC, self._boot(), os.fstat(descriptor).st_size)
         finally:
             os.close(descriptor)
-        if not self._blobs.has(diff_id):
-            return None
-        return LayerImage(file, self._paths.blob(diff_id), directory / POINT_NAME)
 
     def worthwhile(self, diff_id: Digest) -> bool:
         """Whether a layer that is not unpacked yet is mounted with less effort.
@@ -129,12 +132,20 @@ class LayerImages:
 
 
 def is_sound(path: Path) -> bool:
-    """Whether an image is what was written, in whichever boot. Raises OSError."""
-    data = path.read_bytes()
-    magic, _, checksum, size = _HEAD.unpack(data[: _HEAD.size].ljust(_HEAD.size, b"\0"))
-    if magic != _MAGIC or size != len(data):
-        return False
-    return bool(crc32(memoryview(data)[layer.IMAGE_SPARE :]) == checksum)
+    """Whether there is an image, as it was written in whichever boot. Raises StoreError."""
+    with reported(f"read {path}"):
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return False
+    magic, _, checksum, size = _head(data)
+    body = memoryview(data)[layer.IMAGE_SPARE :]
+    return (magic, size, checksum) == (_MAGIC, len(data), crc32(body))
+
+
+def _head(data: bytes) -> tuple[bytes, bytes, int, int]:
+    magic, boot, checksum, size = _HEAD.unpack(data[: _HEAD.size].ljust(_HEAD.size, b"\0"))
+    return magic, boot, checksum, size
 
 
 def _identity(number: int, diff_id: Digest) -> bytes:

@@ -50,6 +50,7 @@ def text_of(info: SystemInfo, *, debug: bool) -> str:
         f"  Stopped: {stopped}",
         f" Images: {info.images}",
         f" Storage Driver: {info.snapshotter}",
+        *[f"  {name}: {value}" for name, value in driver_status(info)],
         f" Cgroups: {info.cgroup_mode}",
         f" Runtime: {program}",
         f"  Reason: {runtime.reason}",
@@ -68,6 +69,11 @@ def text_of(info: SystemInfo, *, debug: bool) -> str:
     return "\n".join(lines)
 
 
+def driver_status(info: SystemInfo) -> list[list[str]]:
+    """What docker, too, says of a storage driver: pairs of a name and a value."""
+    return [["Large Layers", "mounted from tars by EROFS" if info.mounts_tars else "unpacked"]]
+
+
 def document(info: SystemInfo) -> Struct:
     """The fields of docker's info that mean something here, and tierce's own."""
     runtime = info.runtime
@@ -79,6 +85,7 @@ def document(info: SystemInfo) -> Struct:
             "ContainersStopped": info.containers - info.containers_running,
             "Images": info.images,
             "Driver": info.snapshotter,
+            "DriverStatus": driver_status(info),
             "CgroupVersion": "2" if info.cgroup_mode == "unified" else "1",
             "CgroupMode": info.cgroup_mode,
             "DefaultRuntime": runtime.name,
