@@ -8,6 +8,7 @@ import re
 from tierce.dockerfile import lint, words
 from tierce.dockerfile.instructions import Copy, From
 from tierce.dockerfile.ports import split_port
+from tierce.dockerfile.secret_names import is_secret_name
 from tierce.dockerfile.suggest import nearest
 from tierce.errors import InvalidValue
 from tierce.frontend.arguments import NOT_IN_ENVIRONMENT
@@ -26,12 +27,6 @@ if TYPE_CHECKING:
 
     Reporter = Callable[..., None]
     """Called with a rule and its words, for the instruction that is looked at."""
-
-# A name is a secret's when one of these is among its words, and none of the others is.
-_SECRET = frozenset(
-    "apikey auth credential credentials key password pword passwd secret token".split()
-)
-_NO_SECRET = frozenset(["public", "file", "version"])
 
 
 def report_at(linter: Linter, place: Instruction) -> Reporter:
@@ -135,8 +130,7 @@ def check_variables(
 
 
 def check_secret(keyword: str, name: str, report: Reporter) -> None:
-    parts = frozenset(name.lower().split("_"))
-    if not parts.isdisjoint(_SECRET) and parts.isdisjoint(_NO_SECRET):
+    if is_secret_name(name):
         report(lint.SECRETS_USED_IN_ARG_OR_ENV, keyword, name)
 
 
