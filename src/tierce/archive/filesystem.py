@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tierce.store import Store
     from tierce.store.images import Image
 
+_NANOSECONDS = 1_000_000_000
+
 
 def import_filesystem(
     store: Store,
@@ -75,17 +77,21 @@ def import_filesystem(
         return image
 
 
-def export_filesystem(tree: Tree, sink: IO[bytes]) -> None:
+def export_filesystem(tree: Tree, sink: IO[bytes], *, epoch: int | None = None) -> None:
     """Write all of a file tree as a tar: every entry as it is seen in a container.
 
-    Equal trees give equal bytes. Raises ArchiveError when the sink fails, LayerError when a file
-    cannot be read.
+    With an `epoch` (seconds since 1970) that is the time of each. Equal trees give equal bytes.
+    Raises ArchiveError when the sink fails, LayerError when a file cannot be read.
     """
     output = Sink(sink)
-    write_layer(_items(tree), output.write, hash_files=False)
+    write_layer(tree_items(tree, epoch), output.write, hash_files=False)
     output.flush()
 
 
-def _items(tree: Tree) -> Iterator[Item]:
+def tree_items(tree: Tree, epoch: int | None = None) -> Iterator[Item]:
+    """All of a file tree, as `write_layer` takes it; with an `epoch` as in `export_filesystem`."""
     for entry in tree.walk():
-        yield entry, tree.content(entry) if entry.kind == "file" else None
+        content = tree.content(entry) if entry.kind == "file" else None
+        if epoch is not None:
+            entry = entry._replace(mtime_ns=epoch * _NANOSECONDS)
+        yield entry, content

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import io
 import os
+import stat
+from contextlib import ExitStack, contextmanager
 
 from tierce.archive.extent import CHUNK, Extent
 from tierce.errors import ArchiveError
@@ -12,6 +14,7 @@ from tierce.layer.header import BLOCK, HeaderEncoder
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import IO, Protocol
 
     Content = bytes | Extent | IO[bytes]
@@ -130,6 +133,43 @@ class Sink:
     def flush(self) -> None:
         if self._descriptor < 0:
             self._stream.flush()
+
+
+@contextmanager
+def replaced_file(path: str, mode: int = 0o600) -> Iterator[IO[bytes]]:
+    """A file that appears at `path` when the block ends well; until then what was there stays.
+
+    Its mode is by default that of docker's archives, as an image may hold what is nobody else's
+    business; the umask is taken off. Raises ArchiveError.
+    """
+    with ExitStack() as cleanup:
+        try:
+            if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
+                yield cleanup.enter_context(open(path, "wb", buffering=0))
+                return
+            # Through a symbolic link the file it leads to is replaced, not the link.
+            path = os.path.realpath(path)
+            partial = os.path.join(
+                os.path.dirname(path), f".{os.path.basename(path)}.partial-{os.getpid()}"
+            )
+            descriptor = os.open(
+                partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, mode
+            )
+        except OSError as error:
+            raise unwritable(path, error) from error
+        cleanup.callback(remove_file, partial)
+        with open(descriptor, "wb", buffering=0) as file:
+            yield file
+        try:
+            os.replace(partial, path)
+        except OSError as error:
+            raise unwritable(path, error) from error
+
+
+def remove_file(path: str) -> None:
+    """Remove what is at a path, if there is anything."""
+    if os.path.lexists(path):
+        os.unlink(path)
 
 
 def _copy(name: str, content: Content, size: int, sink: Sink) -> None:

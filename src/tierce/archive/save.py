@@ -6,13 +6,12 @@ Docker's form is a layout too, with manifest.json and `repositories` beside it f
 from __future__ import annotations
 
 import os
-import stat
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 from tierce.archive.extent import Extent
 from tierce.archive.layout import IMAGE_NAME, REF_NAME
 from tierce.archive.names import BLOBS, INDEX, LAYOUT, MANIFEST, REPOSITORIES
-from tierce.archive.output import DirectoryOutput, TarOutput, unwritable
+from tierce.archive.output import DirectoryOutput, TarOutput, replaced_file
 from tierce.errors import ArchiveError, InvalidValue, NotFound
 from tierce.oci.descriptor import Descriptor
 from tierce.oci.digest import Digest
@@ -37,10 +36,10 @@ FORMATS = ("docker", "oci")
 _LAYOUT = b'{"imageLayoutVersion": "1.0.0"}'
 
 
-class _SavedImage(Value):
+class SavedImage(Value):
     """An image, and the manifest under which it is saved."""
 
-    image: Image
+    platform: Platform
     manifest: Manifest
     raw: bytes
     raw_config: bytes
@@ -51,13 +50,13 @@ class _SavedImage(Value):
         return Descriptor(self.manifest.media_type, Digest.of(self.raw), len(self.raw))
 
 
-class _Target(Value):
+class Target(Value):
     """What goes into index.json, and the images that it needs."""
 
     names: tuple[Reference, ...]
     descriptor: Descriptor
     indexes: tuple[bytes, ...]
-    images: tuple[_SavedImage, ...]
+    images: tuple[SavedImage, ...]
 
 
 def save(
@@ -82,12 +81,12 @@ def save(
     with store.leases.take("save images"):
         targets = _targets(store, references, platforms)
         with _open_output(sink, format) as output:
-            _write(store, targets, output, docker=format == "docker")
+            write_archive(store, targets, output, docker=format == "docker")
 
 
 def _targets(
     store: Store, references: Sequence[str], platforms: Sequence[Platform]
-) -> list[_Target]:
+) -> list[Target]:
     """Each target once, with all the names by which it was asked for."""
     names: dict[Digest, dict[Reference, None]] = {}
     for text in references:
@@ -128,14 +127,14 @@ def _tags_of(store: Store, repository: Reference) -> list[Reference]:
 
 def _target(
     store: Store, digest: Digest, names: tuple[Reference, ...], platforms: Sequence[Platform]
-) -> _Target:
+) -> Target:
     raw = store.blobs.read(digest)
     document = parse(raw)
     if isinstance(document, Manifest):
         image = _saved(store, store.images.get(digest))
-        if platforms and not any(p.matches(image.image.platform) for p in platforms):
+        if platforms and not any(p.matches(image.platform) for p in platforms):
             raise _no_platform(names, digest, platforms)
-        return _Target(names, image.descriptor, (), (image,))
+        return Target(names, image.descriptor, (), (image,))
     present = list(_images_of(store, document))
     if platforms:
         candidates = [image.platform for image in present]
@@ -147,8 +146,8 @@ def _target(
     if not images:
         raise NotFound("image", str(digest), f"save {digest}: none of its platforms is here")
     if len(platforms) == 1:
-        return _Target(names, images[0].descriptor, (), images)
-    return _Target(names, Descriptor(document.media_type, digest, len(raw)), (raw,), images)
+        return Target(names, images[0].descriptor, (), images)
+    return Target(names, Descriptor(document.media_type, digest, len(raw)), (raw,), images)
 
 
 def _images_of(store: Store, index: Index) -> Iterator[Image]:
@@ -160,7 +159,7 @@ def _images_of(store: Store, index: Index) -> Iterator[Image]:
             continue
 
 
-def _saved(store: Store, image: Image) -> _SavedImage:
+def _saved(store: Store, image: Image) -> SavedImage:
     store.images.protect(image)
     raw, raw_config = store.blobs.read(image.manifest), store.blobs.read(image.config)
     manifest = store.images.manifest(image)
@@ -175,7 +174,7 @@ def _saved(store: Store, image: Image) -> _SavedImage:
         )
         manifest = manifest.replace(layers=layers)
         raw = manifest.encode()
-    return _SavedImage(image, manifest, raw, raw_config, diff_ids)
+    return SavedImage(image.platform, manifest, raw, raw_config, diff_ids)
 
 
 def _available(store: Store, layer: Descriptor, diff_id: Digest) -> bool:
@@ -201,47 +200,24 @@ def _open_output(sink: IO[bytes] | str | os.PathLike[str], format: str) -> Itera
             raise ArchiveError(f"write archive: {path} is a directory")
         yield DirectoryOutput(path)
         return
-    with _replaced_file(path) as file:
+    with replaced_file(path) as file:
         yield TarOutput(file)
 
 
-@contextmanager
-def _replaced_file(path: str) -> Iterator[IO[bytes]]:
-    """A file that appears at `path` when the block ends well; until then what was there stays.
+def write_archive(
+    store: Store,
+    targets: Sequence[Target],
+    output: Output,
+    *,
+    docker: bool,
+    others: Sequence[Descriptor] = (),
+) -> None:
+    """Write images, whose layers are in the store, as a layout or (`docker`) docker's archive.
 
-    Its mode is 0600, as docker's: an image may hold what is nobody else's business.
+    `others` are further entries for index.json, of images that are there already. All members
+    come in the order of their names: equal images give equal archives. Raises ArchiveError,
+    StoreError.
     """
-    with ExitStack() as cleanup:
-        try:
-            if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
-                yield cleanup.enter_context(open(path, "wb", buffering=0))
-                return
-            # Through a symbolic link the file it leads to is replaced, not the link.
-            path = os.path.realpath(path)
-            partial = os.path.join(
-                os.path.dirname(path), f".{os.path.basename(path)}.partial-{os.getpid()}"
-            )
-            descriptor = os.open(
-                partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600
-            )
-        except OSError as error:
-            raise unwritable(path, error) from error
-        cleanup.callback(_remove, partial)
-        with open(descriptor, "wb", buffering=0) as file:
-            yield file
-        try:
-            os.replace(partial, path)
-        except OSError as error:
-            raise unwritable(path, error) from error
-
-
-def _remove(path: str) -> None:
-    if os.path.lexists(path):
-        os.unlink(path)
-
-
-def _write(store: Store, targets: Sequence[_Target], output: Output, *, docker: bool) -> None:
-    """All members in the order of their names: equal images give equal archives."""
     blobs = _blobs(store, targets)
     output.directory(BLOBS)
     directory = ""
@@ -251,7 +227,7 @@ def _write(store: Store, targets: Sequence[_Target], output: Output, *, docker: 
             output.directory(f"{BLOBS}/{directory}")
         with _content(store, blobs[digest]) as (content, size):
             output.file(_place(digest), content, size)
-    documents = {INDEX: dump(_index(targets)), LAYOUT: _LAYOUT}
+    documents = {INDEX: dump(_index(targets, others)), LAYOUT: _LAYOUT}
     if docker:
         documents[MANIFEST] = dump([_docker_item(target) for target in targets]) + b"\n"
         repositories = _repositories(targets)
@@ -262,7 +238,7 @@ def _write(store: Store, targets: Sequence[_Target], output: Output, *, docker: 
     output.finish()
 
 
-def _blobs(store: Store, targets: Sequence[_Target]) -> dict[Digest, bytes | Descriptor]:
+def _blobs(store: Store, targets: Sequence[Target]) -> dict[Digest, bytes | Descriptor]:
     """What the targets consist of: documents by their bytes, layers by their descriptors."""
     blobs: dict[Digest, bytes | Descriptor] = {}
     for target in targets:
@@ -295,21 +271,22 @@ def _place(digest: Digest) -> str:
     return f"{BLOBS}/{digest.algorithm}/{digest.hex}"
 
 
-def _index(targets: Sequence[_Target]) -> dict[str, Any]:
-    descriptors = []
+def _index(targets: Sequence[Target], others: Sequence[Descriptor]) -> dict[str, Any]:
+    descriptors = list(others)
     for target in targets:
+        own = target.descriptor.annotations
         descriptors += [
             target.descriptor.replace(
-                annotations=((IMAGE_NAME, str(name)), (REF_NAME, name.tag or ""))
+                annotations=(*own, (IMAGE_NAME, str(name)), (REF_NAME, name.tag or ""))
             )
             for name in target.names
         ] or [target.descriptor]
     return Index(OCI_INDEX, tuple(descriptors)).to_json()
 
 
-def _docker_item(target: _Target) -> dict[str, Any]:
+def _docker_item(target: Target) -> dict[str, Any]:
     """An entry of manifest.json, which knows one platform only: this machine's, if it is there."""
-    best = best_match(Platform.host(), [image.image.platform for image in target.images]) or 0
+    best = best_match(Platform.host(), [image.platform for image in target.images]) or 0
     image = target.images[best]
     return {
         "Config": _place(image.manifest.config.digest),
@@ -322,7 +299,7 @@ def _docker_item(target: _Target) -> dict[str, Any]:
     }
 
 
-def _repositories(targets: Sequence[_Target]) -> dict[str, dict[str, str]]:
+def _repositories(targets: Sequence[Target]) -> dict[str, dict[str, str]]:
     """The oldest form's list of names: repository, tag, topmost layer."""
     repositories: dict[str, dict[str, str]] = {}
     for target in targets:

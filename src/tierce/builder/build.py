@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 
+from tierce import export
 from tierce.builder.contexts import open_context
 from tierce.builder.definition import read_definition
 from tierce.builder.images import ImageResolver
@@ -16,7 +17,7 @@ from tierce.builder.lint import Warnings, find_ignore
 from tierce.builder.request import BuildRequest, BuildResult
 from tierce.dockerfile.parser import parse
 from tierce.errors import BuildError, Cancelled
-from tierce.export.image import export_image
+from tierce.export.image import Built, export_image
 from tierce.frontend.lower import lower
 from tierce.frontend.options import Options
 from tierce.oci.platform import Platform
@@ -67,6 +68,8 @@ class _Build:
         self._cancelled = cancelled
         self._tags = [_tag(text) for text in request.tags]
         self._options = options_of(request)
+        if request.outputs:
+            export.check_outputs(request.outputs)
 
     def run(self) -> BuildResult:
         definition = read_definition(self._request, self._listener)
@@ -118,19 +121,27 @@ class _Build:
     def _export(
         self, plan: Plan, snapshot: int | None, warnings: tuple[VertexWarning, ...]
     ) -> BuildResult:
-        with reported_step("exporting to image", self._listener) as step:
-            exported = export_image(
+        base = plan.base.manifest if plan.base is not None else None
+        built = Built(snapshot, plan.config, plan.inherited_history, base)
+        request, epoch = self._request, plan.source_date_epoch
+        if request.outputs or request.squash:
+            exports = export.deliver(
                 self._store,
-                snapshot,
-                plan.config,
+                built,
+                request.outputs,
                 self._tags,
-                step.part,
-                inherited_history=plan.inherited_history,
-                epoch=plan.source_date_epoch,
+                self._listener,
+                epoch=epoch,
+                squashed=request.squash,
             )
-        image = exported.image
+        else:
+            with reported_step("exporting to image", self._listener) as step:
+                exports = (export_image(self._store, built, self._tags, step.part, epoch=epoch),)
+        image = next((each for each in exports if each.manifest is not None), None)
         names = tuple(str(tag) for tag in self._tags)
-        return BuildResult(image.config, image.manifest, names, warnings)
+        if image is None or image.manifest is None:
+            return BuildResult(None, None, names, warnings, exports)
+        return BuildResult(image.image_id, image.manifest.digest, names, warnings, exports)
 
 
 def options_of(request: BuildRequest) -> Options:

@@ -6,6 +6,8 @@ from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
+    from tierce.export.image import Exported
+    from tierce.export.outputs import Output
     from tierce.oci.digest import Digest
     from tierce.solver.progress import VertexWarning
 
@@ -16,6 +18,10 @@ class BuildRequest(Value):
     `context` is a directory, or empty for none. `dockerfile` is a path, by default `Dockerfile`
     in the context; `dockerfile_text` replaces it. A build argument without a value (None) is
     taken from `environment`. `source_date_epoch` is in seconds since 1970.
+
+    `outputs` are values of `tierce.export.outputs`; by default the result is an image in the
+    store. `tags` name that and every other image among them. With `squash`, images have one
+    layer upon those of their base.
     """
 
     context: str = "."
@@ -32,12 +38,19 @@ class BuildRequest(Value):
     add_hosts: tuple[tuple[str, str], ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     source_date_epoch: int | None = None
+    outputs: tuple[Output, ...] = ()
+    squash: bool = False
 
 
 class BuildResult(Value):
-    """The image that a build made; `image_id` is the digest of its config."""
+    """The image that a build made; `image_id` is the digest of its config.
 
-    image_id: Digest
-    manifest: Digest
+    Both digests are None when no output was an image. `exports` tell of each output, in the order
+    of the request.
+    """
+
+    image_id: Digest | None
+    manifest: Digest | None
     tags: tuple[str, ...]
     warnings: tuple[VertexWarning, ...] = ()
+    exports: tuple[Exported, ...] = ()

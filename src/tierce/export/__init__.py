@@ -1,16 +1,19 @@
-"""What a build gives: an image in the store."""
+"""What a build gives: an image in the store, or what else was asked for."""
 
 from __future__ import annotations
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from tierce.export.clamp import clamp_layers
+    from tierce.export.deliver import deliver
+    from tierce.export.outputs import check_outputs
 
-__all__ = ["clamp_layers"]
+__all__ = ["check_outputs", "deliver"]
+
+_HOMES = {"check_outputs": "outputs", "deliver": "deliver"}
 
 
 def __getattr__(name: str) -> object:
-    # Reproducible builds read and write layers, which takes 10 ms to load; others do not (PEP 562).
-    if name == "clamp_layers":
-        return __import__("tierce.export.clamp", fromlist=("",)).clamp_layers
+    # Most builds make an image in the store and need none of what the other outputs do (PEP 562).
+    if name in _HOMES:
+        return getattr(__import__(f"tierce.export.{_HOMES[name]}", fromlist=("",)), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tierce import export
 from tierce.export.history import date_history, timestamp
 from tierce.oci.descriptor import Descriptor
 from tierce.oci.digest import Digest
@@ -15,78 +14,116 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
+    from tierce.export.outputs import Output
     from tierce.oci.config import ImageConfig
     from tierce.oci.reference import Reference
     from tierce.store import Store
-    from tierce.store.images import Image
     from tierce.store.snapshots import Snapshot
 
     Report = Callable[[str], AbstractContextManager[object]]
     """Shows a part of the export, by its text, while the block runs."""
 
 
-class Exported(Value):
-    """The image, and how its config came out."""
+class Built(Value):
+    """What the steps of a build resulted in.
 
-    image: Image
+    `config` has the history, oldest first, of which the first `inherited_history` entries came
+    with the base, as did the layers in its `diff_ids`; new layers and times are filled in by
+    `finish_image`. `base` is the manifest of the image that the build began with.
+    """
+
+    snapshot: int | None
     config: ImageConfig
+    inherited_history: int = 0
+    base: Digest | None = None
+
+
+class Finished(Value):
+    """An image, of which a manifest can be made: its config, complete, and its layers."""
+
+    config: ImageConfig
+    raw_config: bytes
+    image_id: Digest
+    layers: tuple[Snapshot, ...]
+
+
+class Exported(Value):
+    """What became of one output of a build; `output` is None where none was asked for.
+
+    An image has an `image_id`, which is the digest of its config, the descriptor of its
+    `manifest`, and the names it was given. `path` is where files are that were written.
+    """
+
+    output: Output | None
+    image_id: Digest | None = None
+    manifest: Descriptor | None = None
+    names: tuple[str, ...] = ()
+    path: str = ""
+
+
+def finish_image(
+    store: Store, built: Built, *, epoch: int | None = None, rewrite: bool = True
+) -> Finished:
+    """Complete the config of an image, with the diff ids of its layers.
+
+    With an `epoch` (seconds since 1970), no time in the config is later than that and, unless
+    `rewrite` is off, no time of a file in a new layer. Idempotent. Raises LayerError, StoreError.
+    """
+    config = built.config
+    layers = _layers(store, built, epoch if rewrite else None)
+    times = [timestamp(layer.created) for layer in layers]
+    history = date_history(config.history, times, built.inherited_history, epoch)
+    created = next((entry.created for entry in reversed(history) if entry.created), None)
+    diff_ids = tuple(_sure(layer.diff_id) for layer in layers)
+    done = config.replace(diff_ids=diff_ids, history=history, created=created)
+    raw = done.encode()
+    return Finished(done, raw, Digest.of(raw), tuple(layers))
 
 
 def export_image(
     store: Store,
-    snapshot: int | None,
-    config: ImageConfig,
+    built: Built,
     tags: Sequence[Reference],
     report: Report,
     *,
-    inherited_history: int = 0,
     epoch: int | None = None,
 ) -> Exported:
-    """Make an image of a snapshot and give it its names.
+    """Make an image of what was built, in the store's own form, and give it its names.
 
-    `config` has the history, oldest first, of which the first `inherited_history` entries came
-    with the base; layers and times are filled in here. With an `epoch` (seconds since 1970),
-    nothing new in the image is later than that. Idempotent: the same snapshot and config give
-    the same image. Raises StoreError.
+    Idempotent: the same snapshot and config give the same image. Raises as `finish_image`.
     """
     with report("exporting layers"):
-        layers = _layers(store, snapshot, len(config.diff_ids), epoch)
-    diff_ids = [layer.diff_id for layer in layers]
-    times = [timestamp(layer.created) for layer in layers]
-    history = date_history(config.history, times, inherited_history, epoch)
-    created = next((entry.created for entry in reversed(history) if entry.created), None)
-    done = config.replace(diff_ids=tuple(_known(diff_ids)), history=history, created=created)
-    raw = done.encode()
-    image_id = Digest.of(raw)
-    with report(f"writing image {image_id}"):
+        finished = finish_image(store, built, epoch=epoch)
+    with report(f"writing image {finished.image_id}"):
         manifest = Manifest(
             OCI_MANIFEST,
-            Descriptor(OCI_CONFIG, image_id, len(raw)),
-            tuple(Descriptor(OCI_LAYER, _sure(each.diff_id), each.tar_size) for each in layers),
+            Descriptor(OCI_CONFIG, finished.image_id, len(finished.raw_config)),
+            tuple(
+                Descriptor(OCI_LAYER, _sure(layer.diff_id), layer.tar_size)
+                for layer in finished.layers
+            ),
         )
-        image = store.images.put(manifest.encode(), raw)
+        raw = manifest.encode()
+        image = store.images.put(raw, finished.raw_config)
     for tag in tags:
         with report(f"naming to {tag}"):
             store.images.tag(tag, image.manifest)
-    return Exported(image, done)
+    descriptor = Descriptor(OCI_MANIFEST, image.manifest, len(raw), finished.config.platform)
+    return Exported(None, image.config, descriptor, tuple(str(tag) for tag in tags))
 
 
-def _layers(
-    store: Store, snapshot: int | None, inherited: int, epoch: int | None
-) -> list[Snapshot]:
+def _layers(store: Store, built: Built, epoch: int | None) -> Sequence[Snapshot]:
     """The snapshots of the image, bottom first, all with their diff id."""
-    if snapshot is None:
+    if built.snapshot is None:
         return []
-    chain = store.snapshots.chain(snapshot)
+    chain = store.snapshots.chain(built.snapshot)
     unknown = [each.id for each in chain if each.diff_id is None]
     if unknown:
         store.snapshots.finish(unknown)
-        chain = store.snapshots.chain(snapshot)
-    return list(chain) if epoch is None else export.clamp_layers(store, chain, inherited, epoch)
-
-
-def _known(diff_ids: Sequence[Digest | None]) -> list[Digest]:
-    return [_sure(diff_id) for diff_id in diff_ids]
+        chain = store.snapshots.chain(built.snapshot)
+    if epoch is None:
+        return chain
+    return store.snapshots.clamp(chain, len(built.config.diff_ids), epoch)
 
 
 def _sure(diff_id: Digest | None) -> Digest:

@@ -156,7 +156,7 @@ class _Unpacker:
         try:
             descriptor = os.open(name, _CREATE, mode & 0o777, dir_fd=parent.descriptor)
         except FileExistsError:
-            self._parents.clear(entry.path)
+            name = self._make_room(entry)
             parent = self._parents.get(above)
             descriptor = os.open(name, _CREATE, mode & 0o777, dir_fd=parent.descriptor)
         try:
@@ -170,9 +170,24 @@ class _Unpacker:
             if entry.xattrs:
                 _set_xattrs(descriptor, entry)
             os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
+        except BaseException:
+            # Half a file in a tree that somebody keeps would pass for a whole one.
+            os.unlink(name, dir_fd=parent.descriptor)
+            raise
         finally:
             os.close(descriptor)
+        if name != entry.path.rpartition("/")[2]:
+            at = parent.descriptor
+            os.rename(name, entry.path.rpartition("/")[2], src_dir_fd=at, dst_dir_fd=at)
         return digest
+
+    def _make_room(self, entry: Entry) -> str:
+        """Where to write a file whose name is taken: another file stays until it is complete."""
+        status = self._parents.status(entry.path)
+        if stat.S_ISDIR(status.st_mode) or stat.S_ISLNK(status.st_mode):
+            self._parents.clear(entry.path)
+            return entry.path.rpartition("/")[2]
+        return f".partial-{os.urandom(8).hex()}"
 
     def _learn_mask(self, descriptor: int, mode: int) -> bool:
         """Whether the umask (or a default ACL) changes files made with `mode`.

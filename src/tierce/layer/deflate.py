@@ -79,7 +79,7 @@ def _deflate(job: _Job, level: int | None) -> bytes:
 
         level = _ISAL_LEVEL
     else:
-        import zlib as deflater
+        import zlib as deflater  # as above
 
     block, window, last = job
     if window:

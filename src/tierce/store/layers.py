@@ -20,11 +20,11 @@ from tierce.store.streams import RegeneratedTar, VerifiedStream
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from typing import BinaryIO
 
-    from tierce.layer.entry import Entry
+    from tierce.layer.entry import Entry, Item
     from tierce.store.blobs import Blobs
     from tierce.store.database import Database
     from tierce.store.leases import Leases
@@ -177,23 +177,35 @@ class Layers:
         None when it has no such time. `epoch` is in seconds since 1970. Raises as `open_tar`.
         """
         limit_ns = epoch * 1_000_000_000
+        if not any(entry.mtime_ns > limit_ns for entry in self._entries(diff_id)):
+            return None
+        return self.write(self.items(diff_id), clamp_mtime=epoch)
+
+    def items(self, diff_id: Digest) -> Iterator[Item]:
+        """What the layer holds, with the bytes of its files where they are now, without a copy.
+
+        A directory that the layer came from is read as it is, else its tar. Raises as `open_tar`.
+        """
         snapshot = None if self._blobs.has(diff_id) else self._contents.find(diff_id)
         if snapshot is not None:
-            if not any(entry.mtime_ns > limit_ns for entry, _ in self._contents.items(snapshot)):
-                return None
-            items = self._contents.items(snapshot)
-        else:
-            index = self.index(diff_id)
-            if not any(entry.mtime_ns > limit_ns for entry in index):
-                return None
-            tar = str(self.ensure_tar(diff_id))
-            items = ((entry, _content(entry, tar)) for entry in index)
+            return self._contents.items(snapshot)
+        tar = str(self.ensure_tar(diff_id))
+        return ((entry, _content(entry, tar)) for entry in self.index(diff_id))
+
+    def write(self, items: Iterable[Item], *, clamp_mtime: int | None = None) -> Measured:
+        """Store items as a layer: a blob with an index. See `write_layer`. Raises as that does."""
         with self._blobs.writer(media_type=OCI_LAYER) as writer:
-            written = write_layer(items, writer.write_unhashed, clamp_mtime=epoch)
+            written = write_layer(items, writer.write_unhashed, clamp_mtime=clamp_mtime)
             writer.adopt(written.diff_id, written.size)
         self.put_index(written.diff_id, LayerIndex.of(written.entries))
         size = sum(entry.size for entry in written.entries)
         return Measured(written.diff_id, written.size, size)
+
+    def _entries(self, diff_id: Digest) -> Iterator[Entry]:
+        snapshot = None if self._blobs.has(diff_id) else self._contents.find(diff_id)
+        if snapshot is None:
+            return iter(self.index(diff_id))
+        return (entry for entry, _ in self._contents.items(snapshot))
 
     def _read_index(self, diff_id: Digest) -> LayerIndex | None:
         path = self._paths.index(diff_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from tierce.cli.table import load_module
 from tierce.client.builds import BuildRequest
 from tierce.errors import UsageError
 
@@ -11,8 +12,10 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from tierce.cli.flags import Parsed
     from tierce.cli.session import Session
+    from tierce.export.outputs import Output
 
 NETWORKS = ("default", "host", "none")
+_OUTPUT_FLAGS = ("annotation", "attest", "load", "output", "provenance", "push", "sbom")
 
 
 def request_of(options: Parsed, session: Session) -> BuildRequest:
@@ -46,7 +49,20 @@ def request_of(options: Parsed, session: Session) -> BuildRequest:
         add_hosts=tuple(host_of(text) for text in options.texts("add-host")),
         environment=tuple(environ.items()),
         source_date_epoch=epoch_of(options, session),
+        outputs=_outputs(options, session),
+        squash=options.flag("squash"),
     )
+
+
+def _outputs(options: Parsed, session: Session) -> tuple[Output, ...]:
+    """What is made besides an image in the store, or instead. Raises UsageError."""
+    if not any(options.given(name) for name in _OUTPUT_FLAGS):
+        return ()
+    # Most builds make an image in the store, and load nothing for this.
+    found: tuple[Output, ...] = load_module("tierce.cli.building.outputs").outputs_of(
+        options, session
+    )
+    return found
 
 
 def found_dockerfile(context: str, given: str) -> str:

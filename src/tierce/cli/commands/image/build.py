@@ -14,6 +14,7 @@ from tierce.errors import BuildError, TierceError
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from tierce.cli.session import Session
+    from tierce.client.builds import BuildRequest
 
 COMMAND = Command(
     name="image build",
@@ -21,6 +22,8 @@ COMMAND = Command(
     short="Build an image from a Dockerfile",
     flags=(
         Flag("add-host", kind="list", help='Add a custom host-to-IP mapping ("host:ip")'),
+        Flag("annotation", kind="list", help="Add annotation to the image"),
+        Flag("attest", kind="list", help='Attestation parameters (only "disabled=true")'),
         Flag("build-arg", kind="map", help="Set build-time variables"),
         Flag("call", kind="string", default="build",
              help='Set method for evaluating build ("check", "outline", "targets")'),
@@ -28,14 +31,22 @@ COMMAND = Command(
         Flag("file", "f", kind="string", help='Name of the Dockerfile (default "PATH/Dockerfile")'),
         Flag("iidfile", kind="string", help="Write the image ID to a file"),
         Flag("label", kind="map", help="Set metadata for an image"),
+        Flag("load", help='Shorthand for "--output=type=docker"'),
+        Flag("metadata-file", kind="string", help="Write build result metadata to a file"),
         Flag("network", kind="string", default="default",
              help='Set the networking mode for the "RUN" instructions during build'),
         Flag("no-cache", help="Do not use cache when building the image"),
+        Flag("output", "o", kind="list",
+             help='Output destination (format: "type=local,dest=path")'),
         Flag("platform", kind="string", help="Set target platform for build"),
         Flag("progress", kind="string", default="auto",
              help='Set type of progress output ("auto", "plain", "quiet", "rawjson", "tty")'),
+        Flag("provenance", kind="string", help='Provenance attestation (only "false")'),
         Flag("pull", help="Always attempt to pull all referenced images"),
+        Flag("push", help='Shorthand for "--output=type=registry"'),
         Flag("quiet", "q", help="Suppress the build output and print image ID on success"),
+        Flag("sbom", kind="string", help='SBOM attestation (only "false")'),
+        Flag("squash", help="Squash newly built layers into a single new layer"),
         Flag("tag", "t", kind="list", help='Name and optionally a tag (format: "name:tag")'),
         Flag("target", kind="string", help="Set the target build stage to build"),
     ),
@@ -69,11 +80,21 @@ def run(options: Parsed, session: Session) -> int:
         raise
     finally:
         renderer.close(error)
+    image_id = "" if result.image_id is None else str(result.image_id)
     if options.text("iidfile"):
-        write_image_id(options.text("iidfile"), str(result.image_id))
-    if options.flag("quiet"):
-        session.print(str(result.image_id))
+        write_image_id(options.text("iidfile"), image_id)
+    if options.text("metadata-file"):
+        metadata = load_module("tierce.cli.building.metadata")  # few builds write it
+        metadata.write_metadata(options.text("metadata-file"), result, session.environ)
+    if options.flag("quiet") and image_id and not writes_to_stdout(request):
+        session.print(image_id)
     return 0
+
+
+def writes_to_stdout(request: BuildRequest) -> bool:
+    """Whether an output of the build has standard output for itself."""
+    destinations = [getattr(output, "dest", "") for output in request.outputs]
+    return any(not isinstance(dest, str) for dest in destinations)
 
 
 def write_image_id(path: str, image_id: str) -> None:
