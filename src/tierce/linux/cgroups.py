@@ -12,7 +12,7 @@ from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 class CgroupMount(Value):
@@ -96,19 +96,25 @@ def own_paths(pid: int | str = "self") -> dict[tuple[str, ...], str]:
     return paths
 
 
-def legacy_group(setup: CgroupSetup, name: str) -> Cgroup:
-    """Where a group below our own would be in each hierarchy of version 1; makes nothing.
+def legacy_parents(setup: CgroupSetup) -> dict[tuple[str, ...], str]:
+    """Our own group's directory in each hierarchy of version 1, by the hierarchy's controllers.
 
-    Below our own, so that limits on us hold for what we run. A hierarchy whose mount does not
-    show our own group is left out.
+    A hierarchy whose mount does not show our own group is left out.
     """
     paths = own_paths()
-    parents = [
-        mount.path + _below(own, mount.root).rstrip("/")
+    return {
+        mount.controllers: mount.path + _below(own, mount.root).rstrip("/")
         for mount in setup.mounts
         if mount.version == 1 and (own := paths.get(mount.controllers)) is not None
-    ]
-    return Cgroup(tuple(f"{parent}/{name}" for parent in parents))
+    }
+
+
+def legacy_group(parents: Mapping[tuple[str, ...], str], name: str) -> Cgroup:
+    """Where a group below our own would be in each hierarchy of version 1; makes nothing.
+
+    `parents` is of `legacy_parents`. Below our own, so that limits on us hold for what we run.
+    """
+    return Cgroup(tuple(f"{parent}/{name}" for parent in parents.values()))
 
 
 def create(group: Cgroup) -> Cgroup:
@@ -116,12 +122,17 @@ def create(group: Cgroup) -> Cgroup:
     made: list[str] = []
     for directory in group.directories:
         try:
-            os.mkdir(directory, 0o755)
-            _inherit_cpuset(os.path.dirname(directory), directory)
+            make(directory)
         except OSError:
             continue
         made.append(directory)
     return Cgroup(tuple(made))
+
+
+def make(directory: str) -> None:
+    """Makes one group in one hierarchy, ready to take tasks. Raises OSError."""
+    os.mkdir(directory, 0o755)
+    _inherit_cpuset(os.path.dirname(directory), directory)
 
 
 def allow_devices(group: Cgroup, rules: Iterable[str]) -> bool:
@@ -144,6 +155,15 @@ def enter_with_thread(group: Cgroup) -> None:
     """
     for directory in group.directories:
         _write(f"{directory}/tasks", "0")
+
+
+def with_children(directory: str) -> list[str]:
+    """The groups right below a group, and then itself: the order in which they can be removed."""
+    try:
+        with os.scandir(directory) as entries:
+            return [*(entry.path for entry in entries if entry.is_dir()), directory]
+    except FileNotFoundError:
+        return []
 
 
 def remove(group: Cgroup) -> Cgroup:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-_SHM_SIZE = 64 << 20
+SHM_SIZE = 64 << 20
+"""Bytes of /dev/shm unless something else is asked for."""
 
 _DEVICES = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2))
 """null, zero, full, random, urandom, tty, console, ptmx."""
@@ -33,6 +34,18 @@ DEVICE_RULES = (
 """Docker's rules in the form of cgroup-v1/devices.rst: any node can be made, few can be opened."""
 
 EVERY_DEVICE = ("a *:* rwm",)
+
+INSECURE_DEVICES = (
+    *(("/dev/kmsg", 1, 11), ("/dev/cuse", 10, 203), ("/dev/fuse", 10, 229)),
+    *(("/dev/kvm", 10, 232), ("/dev/net/tun", 10, 200), ("/dev/loop-control", 10, 237)),
+)
+"""Character devices that BuildKit makes for RUN --security=insecure, whatever the host has."""
+
+_RLIM_INFINITY_MODULUS = 1 << 64
+"""-1, which stands for no limit, is RLIM_INFINITY as an unsigned number."""
+
+_LOOP_MAJOR = 7
+_LOOP_DEVICES = 8
 
 _MASKED_PATHS = (
     *("/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys"),
@@ -50,6 +63,7 @@ class ProcessSpec(Value):
 
     `args` has at least one word; `env` holds "NAME=value"; `cwd` is absolute, and is made when
     absent; `user` is as in USER, unresolved. With a `terminal`, `size` is its rows and columns.
+    `ulimits` are (name, soft, hard) as in setrlimit(2), "nofile" for RLIMIT_NOFILE; -1 is no limit.
     """
 
     args: tuple[str, ...]
@@ -58,6 +72,7 @@ class ProcessSpec(Value):
     user: str = ""
     terminal: bool = False
     size: tuple[int, int] | None = None
+    ulimits: tuple[tuple[str, int, int], ...] = ()
 
 
 class BindMount(Value):
@@ -78,7 +93,9 @@ class BindMount(Value):
 class Isolation(Value):
     """What a container shares with the host: by default nothing that docker would not share.
 
-    `capabilities` is what it may have at most; what this process lacks is left out.
+    `capabilities` is what it may have at most; what this process lacks is left out. An `insecure`
+    container is privileged in BuildKit's way: programs that run as another user keep the
+    capabilities, and it has devices of its own choice, not all of the host's.
     """
 
     hostname: str
@@ -86,6 +103,8 @@ class Isolation(Value):
     privileged: bool = False
     read_only: bool = False
     capabilities: tuple[str, ...] = capabilities.DEFAULT
+    insecure: bool = False
+    shm_size: int = SHM_SIZE
 
     @property
     def device_rules(self) -> tuple[str, ...]:
@@ -124,15 +143,14 @@ def make_spec(
     same target; `cgroup` is empty where none is to be made.
     """
     granted = [name for name in isolation.capabilities if name in grantable]
-    replaced = {mount["destination"] for mount in mounts}
-    defaults = [
-        mount for mount in _default_mounts(isolation) if mount["destination"] not in replaced
-    ]
+    sets = ["bounding", "permitted", "effective"]
+    if isolation.insecure:
+        sets += ["inheritable", "ambient"]
     specification: dict[str, Any] = {
         "ociVersion": "1.0.2",
         "root": {"path": root, "readonly": isolation.read_only},
         "hostname": isolation.hostname,
-        "mounts": [*defaults, *mounts],
+        "mounts": _without_duplicates([*_default_mounts(isolation), *mounts]),
         "process": {
             "terminal": process.terminal,
             "user": {
@@ -143,12 +161,10 @@ def make_spec(
             "args": list(process.args),
             "env": list(_environment(process, identity)),
             "cwd": process.cwd,
-            # Not ambient and not inheritable (CVE-2022-24769): without root, none are left.
-            "capabilities": {
-                "bounding": granted,
-                "permitted": granted,
-                "effective": granted,
-            },
+            # Not ambient and not inheritable, as a rule (CVE-2022-24769): without root, none are
+            # left.
+            "capabilities": dict.fromkeys(sets, granted),
+            "rlimits": [_rlimit(*limit) for limit in process.ulimits],
             "noNewPrivileges": False,
         },
         "linux": {"namespaces": [{"type": kind} for kind in _namespaces(isolation)]},
@@ -158,7 +174,7 @@ def make_spec(
         specification["process"]["consoleSize"] = {"height": rows, "width": columns}
     linux = specification["linux"]
     if isolation.privileged:
-        linux["devices"] = list(_host_devices())
+        linux["devices"] = list(_insecure_devices() if isolation.insecure else _host_devices())
     else:
         linux["maskedPaths"] = list(_MASKED_PATHS)
         linux["readonlyPaths"] = list(_READ_ONLY_PATHS)
@@ -201,8 +217,31 @@ def _default_mounts(isolation: Isolation) -> list[dict[str, Any]]:
         _mount("sysfs", "/sys", *safe, access),
         _mount("cgroup", "/sys/fs/cgroup", *safe, access),
         _mount("mqueue", "/dev/mqueue", *safe),
-        _mount("tmpfs", "/dev/shm", *safe, "mode=1777", f"size={_SHM_SIZE}", source="shm"),
+        _mount("tmpfs", "/dev/shm", *safe, "mode=1777", f"size={isolation.shm_size}", source="shm"),
     ]
+
+
+def _without_duplicates(mounts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of mounts with one target the last, at the place of the first: what is below it stays."""
+    found: dict[str, dict[str, Any]] = {}
+    for mount in mounts:
+        found[mount["destination"]] = mount
+    return list(found.values())
+
+
+def _rlimit(name: str, soft: int, hard: int) -> dict[str, Any]:
+    return {
+        "type": f"RLIMIT_{name.upper()}",
+        "soft": soft % _RLIM_INFINITY_MODULUS,
+        "hard": hard % _RLIM_INFINITY_MODULUS,
+    }
+
+
+def _insecure_devices() -> Iterator[dict[str, Any]]:
+    for path, major, minor in INSECURE_DEVICES:
+        yield {"path": path, "type": "c", "major": major, "minor": minor}
+    for number in range(_LOOP_DEVICES):
+        yield {"path": f"/dev/loop{number}", "type": "b", "major": _LOOP_MAJOR, "minor": number}
 
 
 def _mount(type: str, target: str, *options: str, source: str = "") -> dict[str, Any]:

@@ -6,10 +6,12 @@ import json
 import os
 import select
 import signal
+from contextlib import nullcontext
 
 from tierce.linux.mounts import MountSpec
 from tierce.linux.process import bounding_capabilities, children
 from tierce.runtime import bundle, capabilities, executable
+from tierce.runtime.groups import ContainerGroups, GroupSpec
 from tierce.runtime.launcher import Launcher
 from tierce.runtime.root import ContainerRoot
 from tierce.runtime.runtimes import Runtime, failure_in_log, sealed_copy
@@ -36,10 +38,24 @@ class TextFile(Value):
     read_only: bool = True
 
 
+class SecretFile(Value):
+    """A file that the container sees at `target`, read-only, and that is in memory alone."""
+
+    target: str
+    content: bytes
+    mode: int = 0o400
+    uid: int = 0
+    gid: int = 0
+
+    def __repr__(self) -> str:
+        return f"SecretFile({self.target!r})"
+
+
 class ContainerSpec(Value):
     """All that makes a container.
 
     `root` is mounted in order, one mount over the other; `directories` are made in it if absent.
+    When the environment of the process holds secrets, it is `private`: that is in memory, too.
     """
 
     root: tuple[MountSpec, ...]
@@ -48,6 +64,9 @@ class ContainerSpec(Value):
     binds: tuple[bundle.BindMount, ...] = ()
     files: tuple[TextFile, ...] = ()
     directories: tuple[str, ...] = ()
+    secrets: tuple[SecretFile, ...] = ()
+    private: bool = False
+    groups: GroupSpec | None = None
 
 
 class Engine:
@@ -77,18 +96,34 @@ class Engine:
             os.close(self._copy)
             self._copy = -1
 
+    @property
+    def shares_cgroup(self) -> bool:
+        """Whether the runtime runs in the cgroup it is started in, and makes none."""
+        return self.runtime.shares_cgroup and self.launcher.in_cgroup
+
+    @property
+    def state(self) -> str:
+        """The directory of the runtime's state."""
+        return f"{self.launcher.directory}/state"
+
     def spawn(
-        self, command: Sequence[str], *, log: str, stdin: int, stdout: int, stderr: int
+        self,
+        command: Sequence[str],
+        *,
+        log: str,
+        stdin: int,
+        stdout: int,
+        stderr: int,
+        state: str = "",
     ) -> int:
         """Starts the runtime with a command and its arguments; for the launcher's thread."""
-        shares = self.runtime.shares_cgroup and self.launcher.in_cgroup
         arguments = [
             self.runtime.name,
-            *("--root", f"{self.launcher.directory}/state"),
+            *("--root", state or self.state),
             *("--log", log, "--log-format", "json"),
             # Else crun would make a group in each hierarchy, and move the container there, which
             # takes longer than all the rest.
-            *(("--cgroup-manager", "disabled") if shares else ()),
+            *(("--cgroup-manager", "disabled") if self.shares_cgroup else ()),
             *command,
         ]
         return self.launcher.spawn(
@@ -102,8 +137,7 @@ class Engine:
 
     def cgroup_for(self, name: str) -> str:
         """The cgroup that the runtime is to make for a container; empty when it is to make none."""
-        shares = self.runtime.shares_cgroup and self.launcher.in_cgroup
-        return "" if shares else self.launcher.cgroup_for(name)
+        return "" if self.shares_cgroup else self.launcher.cgroup_for(name)
 
     def seccomp_for(self, isolation: bundle.Isolation) -> bundle.SeccompPolicy:
         """Docker's default profile, compiled if we have that; none for a privileged container."""
@@ -128,9 +162,13 @@ class Container:
         self._directory = f"{self._launcher.directory}/{self.name}"
         self._log = f"{self._directory}/log"
         self._root = ContainerRoot(self._launcher.mount_points, self.name)
+        self._groups: ContainerGroups | None = None
+        self._state = ""
         self._pid = 0
         self.ended = -1
         """A pidfd of the runtime, readable when it has ended; -1 before `start`."""
+        self.out_of_memory = False
+        """Whether the kernel killed a process for what the container's groups may use."""
 
     def __enter__(self) -> Container:
         return self
@@ -149,12 +187,18 @@ class Container:
         """
 
         def work() -> None:
-            self._prepare()
-            command = ["run", "--bundle", self._directory]
+            bundle_directory = self._prepare()
+            command = ["run", "--bundle", bundle_directory]
             command += ["--console-socket", console] if console else []
-            self._pid = self._engine.spawn(
-                [*command, self.name], log=self._log, stdin=stdin, stdout=stdout, stderr=stderr
-            )
+            with self._groups.entered() if self._groups else nullcontext():
+                self._pid = self._engine.spawn(
+                    [*command, self.name],
+                    log=self._log,
+                    stdin=stdin,
+                    stdout=stdout,
+                    stderr=stderr,
+                    state=self._state,
+                )
 
         self._launcher.call(work)
         self.ended = os.pidfd_open(self._pid)
@@ -186,9 +230,12 @@ class Container:
         Raises ContainerError when the runtime could not start the process.
         """
         status = self._reap()
-        if status != 0 and (reason := failure_in_log(self._log)):
+        status = status if status >= 0 else 128 - status
+        if status != 0 and self._groups is not None:
+            self.out_of_memory = self._groups.out_of_memory(status)
+        if status != 0 and not self.out_of_memory and (reason := failure_in_log(self._log)):
             raise executable.failure(self._spec.process.args[0], reason)
-        return status if status >= 0 else 128 - status
+        return status
 
     def _reap(self) -> int:
         status = os.waitstatus_to_exitcode(self._launcher.reap(self._pid))
@@ -197,7 +244,8 @@ class Container:
         self.ended = -1
         return status
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> str:
+        """Mounts all, and writes the bundle; returns where that is."""
         spec = self._spec
         os.mkdir(self._directory, 0o700)
         root = self._root
@@ -206,8 +254,13 @@ class Container:
         for path in ("/proc", "/dev", "/sys", *spec.directories):
             root.make_directory(path)
         root.make_directory(spec.process.cwd, uid=identity.uid, gid=identity.gid)
-        if not spec.binds:
+        if not (spec.binds or spec.secrets):
             executable.check(spec.process, root.status)
+        directory = self._directory
+        if spec.secrets or spec.private:
+            # The runtime keeps a copy of the bundle's config, with the environment, in its state.
+            directory = root.mount_memory()
+            self._state = f"{directory}/state"
         config = bundle.make_spec(
             spec.process,
             identity,
@@ -215,11 +268,21 @@ class Container:
             isolation=spec.isolation,
             grantable=self._engine.grantable,
             seccomp=self._engine.seccomp_for(spec.isolation),
-            mounts=[*self._files(), *self._binds()],
-            cgroup=self._engine.cgroup_for(self.name),
+            mounts=[*self._files(), *self._binds(), *self._secrets(directory)],
+            cgroup=self._cgroup(),
         )
-        with open(f"{self._directory}/config.json", "w", encoding="utf-8") as file:
+        with open(f"{directory}/config.json", "w", encoding="utf-8") as file:
             json.dump(config, file)
+        return directory
+
+    def _cgroup(self) -> str:
+        """The cgroup that the runtime is to make; those that are ours are made."""
+        if self._spec.groups is None:
+            return self._engine.cgroup_for(self.name)
+        shared = self._engine.shares_cgroup
+        self._groups = ContainerGroups(self._launcher, self.name, self._spec.groups, shared=shared)
+        self._groups.make(self._spec.isolation.device_rules)
+        return self._groups.path
 
     def _files(self) -> list[dict[str, Any]]:
         made: list[dict[str, Any]] = []
@@ -243,7 +306,23 @@ class Container:
             )
         return made
 
+    def _secrets(self, directory: str) -> list[dict[str, Any]]:
+        made: list[dict[str, Any]] = []
+        for number, secret in enumerate(self._spec.secrets):
+            source = f"{directory}/secret{number}"
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            with open(os.open(source, flags, 0o600), "wb") as file:
+                file.write(secret.content)
+                os.fchown(file.fileno(), secret.uid, secret.gid)
+                os.fchmod(file.fileno(), secret.mode)
+            self._root.make_stub(secret.target, directory=False)
+            options = ["nodev", "nosuid", "rprivate", *(() if secret.mode & 0o111 else ("noexec",))]
+            made.append(bundle.bind(source, secret.target, read_only=True, options=options))
+        return made
+
     def _remove(self) -> None:
+        if self._groups is not None:
+            self._groups.remove()
         self._root.remove_stubs()
         self._root.close()
         for directory in (self._directory, f"{self._launcher.directory}/state/{self.name}"):

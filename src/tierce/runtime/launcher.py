@@ -75,7 +75,13 @@ class Launcher:
         self._running: set[int] = set()
         self._init = 0
         self._lifeline = -1
-        self._group = cgroups.Cgroup(())
+        self.setup = cgroups.CgroupSetup("none")
+        """The cgroups of the machine. This and the next two are there after a `call`."""
+        self.parents: dict[tuple[str, ...], str] = {}
+        """Our own group in each hierarchy of version 1, by its controllers."""
+        self.group = cgroups.Cgroup(())
+        """What the launcher's thread is in."""
+        self._removed_later: list[str] = []
         self._failure: Exception | None = None
         arguments = (tuple(device_rules),)
         self._thread = threading.Thread(target=self._serve, args=arguments, daemon=True)
@@ -90,7 +96,7 @@ class Launcher:
     @property
     def in_cgroup(self) -> bool:
         """Whether all that is started is in a cgroup with the device rules. After a `call`."""
-        return bool(self._group.directories)
+        return bool(self.group.directories)
 
     def next_name(self) -> str:
         """A name that this launcher has not given away yet."""
@@ -99,6 +105,15 @@ class Launcher:
     def cgroup_for(self, name: str) -> str:
         """A cgroup for a runtime to make and to remove; `sweep` does when it could not."""
         return f"/{_CGROUP_PREFIX}{self.name}-{name}"
+
+    def note_groups(self, *directories: str) -> None:
+        """Have groups removed, with those in them, if this process is killed before it does."""
+        with open(f"{self.directory}/{_CGROUPS}", "a", encoding="utf-8") as file:
+            file.writelines(f"{directory}\n" for directory in directories)
+
+    def remove_later(self, group: cgroups.Cgroup) -> None:
+        """Have what is left of a group removed when the launcher is closed."""
+        self._removed_later += group.directories
 
     def call(self, function: Callable[[], Result]) -> Result:
         """Runs a function in the launcher's thread; returns its result or raises its exception.
@@ -182,19 +197,19 @@ class Launcher:
                 os.waitpid(pid, 0) if pid else None
             except ChildProcessError:
                 pass
-        _remove(self.directory, self._group)
+        _remove(self.directory, cgroups.Cgroup((*self._removed_later, *self.group.directories)))
         os.close(self._lock)
         self._lock = -1
 
     def _serve(self, device_rules: tuple[str, ...]) -> None:
         try:
             # Before /proc is another one, which this thread is not in.
-            setup = cgroups.detect()
-            group = cgroups.legacy_group(setup, f"{_CGROUP_PREFIX}{self.name}")
+            self.setup = setup = cgroups.detect()
+            self.parents = cgroups.legacy_parents(setup)
             started = self._unshare(setup)
             try:
                 if device_rules:
-                    self._enter(group, device_rules)
+                    self._enter(device_rules)
                 self._await_init(started)
             finally:
                 os.close(started)
@@ -233,13 +248,13 @@ class Launcher:
             os.close(tells)
         return started
 
-    def _enter(self, group: cgroups.Cgroup, device_rules: tuple[str, ...]) -> None:
-        with open(f"{self.directory}/{_CGROUPS}", "w", encoding="utf-8") as file:
-            file.writelines(f"{directory}\n" for directory in group.directories)
+    def _enter(self, device_rules: tuple[str, ...]) -> None:
+        group = cgroups.legacy_group(self.parents, f"{_CGROUP_PREFIX}{self.name}")
+        self.note_groups(*group.directories)
         group = cgroups.create(group)
         if cgroups.allow_devices(group, device_rules):
             cgroups.enter_with_thread(group)
-            self._group = group
+            self.group = group
         else:
             cgroups.remove(group)
 
@@ -320,10 +335,13 @@ def _groups_of(path: str) -> cgroups.Cgroup:
         ]
     try:
         with open(f"{path}/{_CGROUPS}", encoding="utf-8") as file:
-            directories += file.read().splitlines()
+            # A parent is noted before what is made in it.
+            directories += file.read().splitlines()[::-1]
     except FileNotFoundError:
         pass
-    return cgroups.Cgroup(tuple(directories))
+    return cgroups.Cgroup(
+        tuple(inner for directory in directories for inner in cgroups.with_children(directory))
+    )
 
 
 def _remove(path: str, group: cgroups.Cgroup) -> None:

@@ -26,6 +26,9 @@ _FILE_LIMIT = 10 << 20
 _ORIGIN = ("trusted.overlay.origin", "trusted.overlay.impure", "user.overlay.origin")
 """What the kernel writes on a directory that it copies up (overlayfs.rst, "Non-directories")."""
 
+_MEMORY_LIMIT = 64 << 20
+"""Bytes in a container's directory in memory, which holds its secrets."""
+
 _LINK_LIMIT = 40
 """Symbolic links in one path, as in the kernel."""
 
@@ -100,6 +103,17 @@ class ContainerRoot:
             os.close(clone)
         self._mounted.append(point)
         return point, directory
+
+    def mount_memory(self) -> str:
+        """A directory in memory, for what must not be on a disk; nobody else sees it."""
+        point = f"{self._prefix}-private"
+        options = ("nosuid", "nodev", "mode=700", f"size={_MEMORY_LIMIT}")
+        try:
+            # Linux 6.4; what is in memory could otherwise be on a disk in the end.
+            self._mount_all([MountSpec("tmpfs", "tmpfs", "", (*options, "noswap"))], point)
+        except ContainerError:
+            self._mount_at(MountSpec("tmpfs", "tmpfs", "", options), point)
+        return point
 
     def read(self, path: str) -> bytes | None:
         """The content of a regular file in the root, or None. Raises ContainerError."""
@@ -242,12 +256,15 @@ class ContainerRoot:
     def _mount_all(self, specs: Iterable[MountSpec], point: str) -> None:
         self._new_point(point, directory=True)
         for spec in specs:
-            try:
-                mounts.mount_spec(spec, point)
-            except OSError as error:
-                what = spec.source if spec.type == "bind" else spec.type
-                raise ContainerError(f"mount {what}: {error.strerror}") from error
-            self._mounted.append(point)
+            self._mount_at(spec, point)
+
+    def _mount_at(self, spec: MountSpec, point: str) -> None:
+        try:
+            mounts.mount_spec(spec, point)
+        except OSError as error:
+            what = spec.source if spec.type == "bind" else spec.type
+            raise ContainerError(f"mount {what}: {error.strerror}") from error
+        self._mounted.append(point)
 
     def _new_point(self, point: str, *, directory: bool) -> str:
         if directory:

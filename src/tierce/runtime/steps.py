@@ -7,16 +7,20 @@ import select
 
 from tierce.errors import Cancelled, ContainerError
 from tierce.linux.mounts import MountSpec
-from tierce.runtime.bundle import BindMount, Isolation, ProcessSpec
-from tierce.runtime.crun import Container, ContainerSpec, Engine, TextFile
+from tierce.linux.resources import Resources
+from tierce.runtime import capabilities
+from tierce.runtime.bundle import SHM_SIZE, BindMount, Isolation, ProcessSpec
+from tierce.runtime.crun import Container, ContainerSpec, Engine, SecretFile, TextFile
+from tierce.runtime.groups import GroupSpec
 from tierce.runtime.launcher import Launcher, sweep
 from tierce.runtime.resolver import BUILD_HOSTNAME, resolv_conf, step_hosts
 from tierce.runtime.runtimes import Runtime
+from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     Log = Callable[[int, bytes], None]
 
@@ -24,6 +28,35 @@ STDOUT, STDERR = 1, 2
 
 _CHUNK = 1 << 16
 _CANCEL_MILLISECONDS = 50
+
+
+class StepSpec(Value):
+    """A process and the root file system it runs on, to which its changes go.
+
+    `root` is mounted for the step only, and seen by nobody else. `network` is "host", "none", or
+    "default", which is the host's. `hosts` are (name, address) for /etc/hosts. A `private` step
+    has secrets in the environment of its process. An `insecure` one may do what this process may.
+    Groups are made below `cgroup_parent`, when there is one; see `GroupSpec`.
+    """
+
+    root: tuple[MountSpec, ...]
+    process: ProcessSpec
+    binds: tuple[BindMount, ...] = ()
+    secrets: tuple[SecretFile, ...] = ()
+    private: bool = False
+    network: str = "default"
+    hosts: tuple[tuple[str, str], ...] = ()
+    insecure: bool = False
+    resources: Resources = Resources()
+    cgroup_parent: str = ""
+    shm_size: int = SHM_SIZE
+
+
+class StepEnd(Value):
+    """The exit status of a step, and whether it ran `out_of_memory`, whatever the status."""
+
+    status: int
+    out_of_memory: bool = False
 
 
 class StepRunner:
@@ -50,48 +83,54 @@ class StepRunner:
         self._launcher.close()
         self._engine.close()
 
-    def run(
-        self,
-        root: Sequence[MountSpec],
-        process: ProcessSpec,
-        *,
-        log: Log,
-        cancel: threading.Event,
-        binds: Sequence[BindMount] = (),
-        network: str = "default",
-        hosts: Sequence[tuple[str, str]] = (),
-    ) -> int:
-        """Runs a process on a root file system, to which its changes go; returns its exit status.
+    def private_directory(self) -> str:
+        """A new directory that nobody else may look into, removed when this is closed."""
+        path = f"{self._launcher.directory}/private{self._launcher.next_name()}"
+        os.mkdir(path, 0o700)
+        return path
 
-        `root` is mounted for the step only, and seen by nobody else. `log` is called by this
-        thread with 1 (stdout) or 2 (stderr) and what was written there, complete and as it comes.
-        `network` is "host", "none", or "default", which is the host's. `hosts` are (name,
-        address) for /etc/hosts. Nothing that is mounted in the root leaves a trace there.
+    def run(self, step: StepSpec, *, log: Log, cancel: threading.Event) -> StepEnd:
+        """Runs a step to its end.
+
+        `log` is called by this thread with 1 (stdout) or 2 (stderr) and what was written there,
+        complete and as it comes. Nothing that is mounted in the root leaves a trace there.
 
         A command that is not there or not executable gives 127 or 126 with a line on stderr, as
-        from a shell. Raises ContainerError when the container cannot be made, Cancelled when
-        `cancel` was set, after the end of all its processes.
+        from a shell. Raises ContainerError when the container cannot be made, or limited as it
+        has to be; Cancelled when `cancel` was set, after the end of all its processes.
         """
-        host_network = network != "none"
-        spec = ContainerSpec(
-            tuple(root),
-            process,
-            Isolation(BUILD_HOSTNAME, host_network=host_network),
-            tuple(binds),
-            (
-                TextFile("/etc/resolv.conf", resolv_conf(host_network=host_network)),
-                TextFile("/etc/hosts", step_hosts(hosts)),
-            ),
-        )
         try:
-            with Container(self._engine, spec) as container:
+            with Container(self._engine, _container(step)) as container:
                 _start_with_pipes(container, log, cancel)
-                return container.wait()
+                return StepEnd(container.wait(), container.out_of_memory)
         except ContainerError as error:
             if error.exit_code == ContainerError.OURS:
                 raise
             log(STDERR, f"{error.message}\n".encode())
-            return error.exit_code
+            return StepEnd(error.exit_code)
+
+
+def _container(step: StepSpec) -> ContainerSpec:
+    host_network = step.network != "none"
+    isolation = Isolation(BUILD_HOSTNAME, host_network=host_network, shm_size=step.shm_size)
+    if step.insecure:
+        every = capabilities.ALL
+        isolation = isolation.replace(privileged=True, insecure=True, capabilities=every)
+    groups = GroupSpec(step.resources, step.cgroup_parent, step.insecure)
+    return ContainerSpec(
+        step.root,
+        step.process,
+        isolation,
+        step.binds,
+        (
+            TextFile("/etc/resolv.conf", resolv_conf(host_network=host_network)),
+            TextFile("/etc/hosts", step_hosts(step.hosts)),
+        ),
+        secrets=step.secrets,
+        private=step.private,
+        # Most steps need no groups of their own, and making them takes longer than `true`.
+        groups=groups if groups != GroupSpec() else None,
+    )
 
 
 def _start_with_pipes(container: Container, log: Log, cancel: threading.Event) -> None:

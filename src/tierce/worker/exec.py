@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from contextlib import ExitStack
 
+from tierce import worker
 from tierce.errors import BuildError, ContainerError, StepFailed
-from tierce.runtime.bundle import ProcessSpec
+from tierce.linux.resources import Resources
+from tierce.runtime.bundle import DEFAULT_PATH, SHM_SIZE, ProcessSpec
 from tierce.runtime.probe import choose_runtime
-from tierce.runtime.steps import StepRunner
+from tierce.runtime.steps import StepRunner, StepSpec
 from tierce.worker.hasher import Hasher
 from tierce.worker.logs import StepLog
 from tierce.worker.mounts import StepMounts
@@ -19,9 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tierce.graph.ops import Exec
+    from tierce.linux.mounts import MountSpec
+    from tierce.runtime.steps import StepEnd
     from tierce.solver.types import Step
     from tierce.store import Store
     from tierce.store.snapshots import Active
+    from tierce.worker.agents import Agents
+    from tierce.worker.credentials import Credentials
     from tierce.worker.results import Result
 
 
@@ -32,8 +38,10 @@ class ExecRunner:
     background as soon as its step ends, while the next one runs.
     """
 
-    def __init__(self, store: Store, image_steps: set[str]) -> None:
+    def __init__(self, store: Store, image_steps: set[str], credentials: Credentials) -> None:
         self._store = store
+        self._credentials = credentials
+        self._agents: Agents | None = None
         self._image_steps = image_steps
         self._steps: StepRunner | None = None
         self._hasher = Hasher(store)
@@ -56,9 +64,9 @@ class ExecRunner:
         active = snapshots.prepare(base.snapshot)
         try:
             with log:
-                status = self._execute(op, active, inputs, step, log)
-            if status:
-                raise _exited(op, step, status, log)
+                end = self._execute(op, active, inputs, step, log)
+            if end.status:
+                raise _exited(op, step, end, log)
             committed = snapshots.commit(active)
         except ContainerError as error:
             failure = BuildError(f"{_process_failed(op)}: {error.message}", hint=error.hint)
@@ -73,27 +81,30 @@ class ExecRunner:
 
     def _execute(
         self, op: Exec, active: Active, inputs: Sequence[Result], step: Step, log: StepLog
-    ) -> int:
-        """Run the process on a writable layer; its exit status."""
+    ) -> StepEnd:
+        """Run the process on a writable layer."""
 
         def output(stream: int, data: bytes) -> None:
             log.write(data)
             step.log(stream, data)
 
-        with StepMounts(self._store, inputs) as mounts:
-            return self._runner().run(
-                self._store.snapshots.mounts(active),
-                _process(op),
-                binds=[mounts.open(mount) for mount in op.mounts],
-                network=op.network,
-                hosts=op.hosts,
-                log=output,
-                cancel=step.cancelled,
-            )
+        with StepMounts(self._store, inputs, self._credentials, self._open_agents) as mounts:
+            mounts.open(op.mounts)
+            spec = _step_spec(op, self._store.snapshots.mounts(active), mounts)
+            return self._runner().run(spec, log=output, cancel=step.cancelled)
 
     def _failed(self, active: Active) -> None:
         """What becomes of the file system of a step that did not succeed."""
         self._store.snapshots.discard(active)
+
+    def _open_agents(self) -> Agents:
+        """The agents of the build, whose sockets are in the launcher's directory."""
+        runner = self._runner()
+        with self._lock:
+            if self._agents is None:
+                self._agents = worker.agents.Agents(self._credentials, runner.private_directory())
+                self._cleanup.callback(self._agents.close)
+            return self._agents
 
     def _runner(self) -> StepRunner:
         """The runtime, found when the first step needs it."""
@@ -105,12 +116,30 @@ class ExecRunner:
             return self._steps
 
 
-def _process(op: Exec) -> ProcessSpec:
-    return ProcessSpec(
+def _step_spec(op: Exec, root: Sequence[MountSpec], mounts: StepMounts) -> StepSpec:
+    limits = op.limits
+    variables = [f"{name}={value}" for name, value in op.env + op.proxy]
+    if not any(variable.startswith("PATH=") for variable in variables):
+        variables.append(f"PATH={DEFAULT_PATH}")
+    process = ProcessSpec(
         args=op.args,
-        env=tuple(f"{name}={value}" for name, value in op.env + op.proxy),
+        env=(*variables, *mounts.variables),
         cwd=op.cwd,
         user=op.user,
+        ulimits=tuple((limit.name, limit.soft, limit.hard) for limit in limits.ulimits),
+    )
+    return StepSpec(
+        root=tuple(root),
+        process=process,
+        binds=tuple(mounts.binds),
+        secrets=tuple(mounts.secrets),
+        private=bool(mounts.variables),
+        network=op.network,
+        hosts=op.hosts,
+        insecure=op.security == "insecure",
+        resources=Resources(**{name: getattr(limits, name) for name in Resources._fields}),
+        cgroup_parent=limits.cgroup_parent,
+        shm_size=limits.shm_size or SHM_SIZE,
     )
 
 
@@ -118,12 +147,18 @@ def _process_failed(op: Exec) -> str:
     return f'process "{" ".join(op.args)}" did not complete successfully'
 
 
-def _exited(op: Exec, step: Step, status: int, log: StepLog) -> StepFailed:
+def _exited(op: Exec, step: Step, end: StepEnd, log: StepLog) -> StepFailed:
+    reason, hint = f"exit code: {end.status}", ""
+    if end.out_of_memory:
+        limit = f"{op.limits.memory / (1 << 20):.6g} MiB"
+        reason += f": cannot allocate memory: the step ran out of memory, its limit is {limit}"
+        hint = "give it more with --memory"
     return StepFailed(
-        f"{_process_failed(op)}: exit code: {status}",
+        f"{_process_failed(op)}: {reason}",
         vertex=step.vertex.name,
         command=op.args,
-        status=status,
+        status=end.status,
+        hint=hint,
         log_tail=log.tail(),
         log_path=str(log.path),
     )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, contextmanager
 
-from tierce.graph.ops import Bind, CacheMount
+from tierce.errors import BuildError
+from tierce.graph.ops import Bind, CacheMount, Secret, Tmpfs
 from tierce.layer.apply import apply_layer
 from tierce.linux.mounts import MountSpec
 from tierce.runtime.bundle import BindMount
+from tierce.runtime.crun import SecretFile
 from tierce.worker.files import gather, tree_of
 from tierce.worker.results import FileSystem
 
@@ -17,19 +19,37 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from tierce.graph.ops import Mount
+    from tierce.graph.ops import Mount, Ssh
     from tierce.store import Store
+    from tierce.worker.agents import Agents
     from tierce.worker.context import LocalTree
+    from tierce.worker.credentials import Credentials
     from tierce.worker.results import Result
 
 
 class StepMounts:
-    """Opens the mounts of one step; a context manager that lets go of them again."""
+    """Opens the mounts of one step; a context manager that lets go of them again.
 
-    def __init__(self, store: Store, inputs: Sequence[Result]) -> None:
+    What the runtime is to mount is then in `binds` and `secrets`, and what the process finds in
+    its environment in `variables`, as "NAME=value".
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        inputs: Sequence[Result],
+        credentials: Credentials,
+        agents: Callable[[], Agents],
+    ) -> None:
+        """`agents` is called when the step wants one."""
         self._store = store
         self._inputs = inputs
+        self._credentials = credentials
+        self._agents = agents
         self._stack = ExitStack()
+        self.binds: list[BindMount] = []
+        self.secrets: list[SecretFile] = []
+        self.variables: list[str] = []
 
     def __enter__(self) -> StepMounts:
         return self
@@ -37,17 +57,55 @@ class StepMounts:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def open(self, mount: Mount) -> BindMount:
-        """What the runtime is to mount. Raises BuildError, StoreError."""
-        if isinstance(mount, CacheMount):
-            return self._stack.enter_context(self._cache(mount))
-        if not isinstance(mount, Bind):
-            raise TypeError(f"not a mount of files: {mount}")
+    def open(self, mounts: Sequence[Mount]) -> None:
+        """Open them, in their order. Raises BuildError, StoreError."""
+        for mount in mounts:
+            if isinstance(mount, Bind):
+                self.binds.append(self._bind(mount))
+            elif isinstance(mount, CacheMount):
+                self.binds.append(self._stack.enter_context(self._cache(mount)))
+            elif isinstance(mount, Tmpfs):
+                self.binds.append(_tmpfs(mount))
+            elif isinstance(mount, Secret):
+                self._add_secret(mount)
+            else:
+                self._add_agent(mount)
+
+    def _bind(self, mount: Bind) -> BindMount:
         result, source = self._inputs[mount.input], mount.source
         if not isinstance(result, FileSystem):
             result, source = self._gathered(result, source)
         root = self._stack.enter_context(self._mounted(result, read_only=mount.read_only))
         return BindMount(mount.target, tuple(root), source, read_only=mount.read_only)
+
+    def _add_secret(self, mount: Secret) -> None:
+        content = self._credentials.secret(mount.id)
+        if content is None and mount.required:
+            raise BuildError(
+                f"secret {mount.id}: not found",
+                hint=f"give it with --secret id={mount.id},src=FILE or --secret id={mount.id}",
+            )
+        if mount.env:
+            # BuildKit sets the variable, empty, when there is no secret.
+            value = os.fsdecode(content or b"")
+            if "\0" in value:
+                raise BuildError(f"secret {mount.id}: a variable cannot hold a NUL byte")
+            self.variables.append(f"{mount.env}={value}")
+        if mount.target and content is not None:
+            self.secrets.append(SecretFile(mount.target, content, mount.mode, mount.uid, mount.gid))
+
+    def _add_agent(self, mount: Ssh) -> None:
+        relay = self._agents().relay(mount.id, mode=mount.mode, uid=mount.uid, gid=mount.gid)
+        if relay is None:
+            if not mount.required:
+                return
+            raise BuildError(
+                f'no SSH key "{mount.id}" forwarded from the client',
+                hint=f"give it with --ssh {mount.id}, or --ssh {mount.id}=SOCKET|KEY",
+            )
+        directory, _, name = self._stack.enter_context(relay).path.rpartition("/")
+        root = MountSpec("bind", directory, "", ("rbind",))
+        self.binds.append(BindMount(mount.target, (root,), f"/{name}", read_only=False))
 
     def _gathered(self, tree: LocalTree, source: str) -> tuple[FileSystem, str]:
         """A snapshot of a part of the build context, and where in it that part is."""
@@ -115,3 +173,10 @@ class StepMounts:
                 apply_layer(stream, os.fspath(directory), whiteouts="remove")
 
         return fill
+
+
+def _tmpfs(mount: Tmpfs) -> BindMount:
+    """BuildKit mounts it with these options, and the kernel with its defaults."""
+    size = (f"size={mount.size}",) if mount.size else ()
+    root = MountSpec("tmpfs", "tmpfs", "", ("nosuid", *size))
+    return BindMount(mount.target, (root,), read_only=mount.read_only)

@@ -6,6 +6,7 @@ import os
 import threading
 
 from tierce import runtime, worker
+from tierce.worker.credentials import Credentials
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -24,9 +25,12 @@ class Runner:
     A build that finds all its steps in the cache, which most do, saves a third of its time.
     """
 
-    def __init__(self, store: Store, image_steps: set[str]) -> None:
+    def __init__(
+        self, store: Store, image_steps: set[str], credentials: Credentials | None = None
+    ) -> None:
         """`image_steps` are the digests of vertices whose layers will be part of an image."""
         self._store = store
+        self._credentials = credentials or Credentials()
         self._image_steps = image_steps
         self._runner: ExecRunner | None = None
         self._guard = threading.Lock()
@@ -46,5 +50,5 @@ class Runner:
         """See `ExecRunner.run`."""
         with self._guard:
             if self._runner is None:
-                self._runner = worker.ExecRunner(self._store, self._image_steps)
+                self._runner = worker.ExecRunner(self._store, self._image_steps, self._credentials)
         return self._runner.run(op, base, inputs, step)

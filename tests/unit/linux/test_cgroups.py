@@ -60,7 +60,7 @@ def test_machine_without_cgroups_has_mode_none(tmp_path: Path) -> None:
 )
 def test_thread_in_a_group_is_held_to_its_device_rules() -> None:
     name = f"tierce-test-{os.getpid()}"
-    group = cgroups.create(cgroups.legacy_group(cgroups.detect(), name))
+    group = cgroups.create(cgroups.legacy_group(cgroups.legacy_parents(cgroups.detect()), name))
     assert group.directories
     errors: list[OSError] = []
 

@@ -4,16 +4,17 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tierce.linux.mounts import MountSpec
 from tierce.runtime import probe
-from tierce.runtime.bundle import ProcessSpec
+from tierce.runtime.bundle import BindMount, ProcessSpec
 from tierce.runtime.runtimes import Runtime
-from tierce.runtime.steps import StepRunner
+from tierce.runtime.steps import StepEnd, StepRunner, StepSpec
 from tierce.store.paths import Paths
 
 BUSYBOX = shutil.which("busybox") or "/bin/busybox"
@@ -63,6 +64,7 @@ class Steps:
         self.runner = runner
         self.upper = directory / "upper"
         self.output = {1: b"", 2: b""}
+        self.end = StepEnd(-1)
         self._work = directory / "work"
         self._lower = lower
         self.upper.mkdir()
@@ -81,24 +83,24 @@ class Steps:
         env: tuple[str, ...] = (PATH,),
         cancel: threading.Event | None = None,
         log: Callable[[int, bytes], None] | None = None,
-        **more: object,
+        binds: Sequence[BindMount] = (),
+        ulimits: tuple[tuple[str, int, int], ...] = (),
+        **more: Any,
     ) -> int:
+        """The exit status; `more` is as in StepSpec."""
         self.output = {1: b"", 2: b""}
 
         def keep(stream: int, data: bytes) -> None:
             self.output[stream] += data
 
-        return self.runner.run(
-            self.root,
-            ProcessSpec(args, env, cwd, user),
-            log=log or keep,
-            cancel=cancel or threading.Event(),
-            **more,  # type: ignore[arg-type]
-        )
+        process = ProcessSpec(args, env, cwd, user, ulimits=ulimits)
+        step = StepSpec(tuple(self.root), process, tuple(binds), **more)
+        self.end = self.runner.run(step, log=log or keep, cancel=cancel or threading.Event())
+        return self.end.status
 
-    def shell(self, script: str, **more: object) -> str:
+    def shell(self, script: str, **more: Any) -> str:
         """What a script prints; it must succeed."""
-        status = self.run("sh", "-c", script, **more)  # type: ignore[arg-type]
+        status = self.run("sh", "-c", script, **more)
         assert status == 0, self.output
         return self.output[1].decode()
 
