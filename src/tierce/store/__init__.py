@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tierce.store.catalog import Catalog
     from tierce.store.containers import ContainerRows
     from tierce.store.durability import Durability
+    from tierce.store.failed_steps import FailedSteps
     from tierce.store.gc import Collector
     from tierce.store.images import Images
     from tierce.store.layers import Layers
@@ -32,6 +33,7 @@ __all__ = [
     "Collector",
     "ContainerRows",
     "Durability",
+    "FailedSteps",
     "Images",
     "Layers",
     "Leases",
@@ -51,6 +53,7 @@ _HOMES = {
     "Collector": "gc",
     "ContainerRows": "containers",
     "Durability": "durability",
+    "FailedSteps": "failed_steps",
     "Images": "images",
     "Layers": "layers",
     "Leases": "leases",

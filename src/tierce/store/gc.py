@@ -1,8 +1,9 @@
 """Garbage collection: what nothing refers to, and nobody is working on, goes.
 
-What is kept. Images, cache records and containers have rows that only a user's command or a
-prune removes; they are the roots. A snapshot is kept for its record, container or image, and for
-the snapshots upon it; a blob for the image it belongs to, or as the content of a kept layer.
+What is kept. Images, cache records, containers and failed steps have rows that only a user's
+command, a prune, or the build that succeeds at last removes; they are the roots. A snapshot is
+kept for its record, container, failed step or image, and for the snapshots upon it; a blob for
+the image it belongs to, or as the content of a kept layer.
 
 What is in flight. Rows of blobs, snapshots, images and records carry a number, `lease`: that of
 the newest lease that their maker or user held (`leases`). Let L be the oldest living lease. Rows
@@ -72,6 +73,9 @@ class Collector:
             kept = self._kept_snapshots(oldest)
             snapshots = self._delete_snapshots(kept)
             blobs = self._delete_blobs(oldest)
+            self._database.execute(
+                "DELETE FROM image_parents WHERE image NOT IN (SELECT config FROM images)"
+            )
         self.sweep_files()
         self._leases.forget(dead)
         freed = Freed(blobs, snapshots, self._trash.empty())
@@ -151,7 +155,9 @@ class Collector:
         roots = self._database.all(
             "SELECT id FROM snapshots WHERE active OR lease >= ?"
             " UNION SELECT snapshot FROM records WHERE snapshot IS NOT NULL"
-            " UNION SELECT snapshot FROM containers WHERE snapshot IS NOT NULL",
+            " UNION SELECT snapshot FROM containers WHERE snapshot IS NOT NULL"
+            " UNION SELECT snapshot FROM failed_steps"
+            " UNION SELECT snapshot FROM failed_step_inputs",
             (oldest,),
         )
         kept: set[int] = set()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tierce.store.cache_mounts import CacheMount
+    from tierce.store.failed_steps import FailedStep
     from tierce.store.image_removal import Removed
     from tierce.store.images import Image
     from tierce.store.records import Record
@@ -94,6 +95,19 @@ def prune_cache_mounts(
             if mount.name not in in_use and accept(mount):
                 store.cache_mounts.remove(mount.name)
                 removed.append(mount)
+    return removed
+
+
+def prune_failed_steps(
+    store: Store, *, accept: Callable[[FailedStep], bool] = lambda _step: True
+) -> Sequence[FailedStep]:
+    """Remove failed steps; a container that was made of one keeps what it needs."""
+    removed = []
+    with store.database.removal():
+        for step in store.failed_steps.list():
+            if accept(step):
+                store.failed_steps.remove(step.id)
+                removed.append(step)
     return removed
 
 

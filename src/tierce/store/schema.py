@@ -186,5 +186,39 @@ _FIRST = (
     """,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_SECOND = (
+    # Steps of builds that failed; see `failed_steps`. `process` is JSON.
+    """
+    CREATE TABLE failed_steps (
+        id TEXT PRIMARY KEY,
+        build TEXT NOT NULL,
+        name TEXT NOT NULL,
+        snapshot INTEGER NOT NULL REFERENCES snapshots (id) ON DELETE CASCADE,
+        process TEXT NOT NULL,
+        created REAL NOT NULL,
+        lease INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX failed_steps_by_snapshot ON failed_steps (snapshot)",
+    # Other file systems that a failed step saw.
+    """
+    CREATE TABLE failed_step_inputs (
+        step TEXT NOT NULL REFERENCES failed_steps (id) ON DELETE CASCADE,
+        snapshot INTEGER NOT NULL REFERENCES snapshots (id) ON DELETE CASCADE
+    )
+    """,
+    "CREATE INDEX failed_step_inputs_by_step ON failed_step_inputs (step)",
+    "CREATE INDEX failed_step_inputs_by_snapshot ON failed_step_inputs (snapshot)",
+    # Images (IDs) that were made of another one by a step of a build, as docker's classic builder
+    # does. The parent may be gone.
+    """
+    CREATE TABLE image_parents (
+        image TEXT PRIMARY KEY,
+        parent TEXT NOT NULL
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX image_parents_by_parent ON image_parents (parent)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
 VERSION = len(MIGRATIONS)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tierce.store.catalog import Catalog
     from tierce.store.containers import ContainerRows
     from tierce.store.durability import Durability
+    from tierce.store.failed_steps import FailedSteps
     from tierce.store.gc import Collector, Freed
     from tierce.store.images import Images
     from tierce.store.layers import Layers
@@ -128,6 +129,11 @@ class Store:
     def containers(self) -> ContainerRows:
         """The containers."""
         return store.ContainerRows(self.database)
+
+    @lazy
+    def failed_steps(self) -> FailedSteps:
+        """The steps of builds that failed."""
+        return store.FailedSteps(self.database, self.leases)
 
     @lazy
     def cache_mounts(self) -> CacheMounts:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from tierce.oci.digest import Digest
+from tierce.store.failed_steps import FailedStep
 from tierce.store.images import Image
 from tierce.store.records import Record
 from tierce.store.trash import disk_usage
@@ -55,6 +56,13 @@ class RecordUsage(Value):
     size: int
     shared: bool
     in_use: bool
+
+
+class FailedStepUsage(Value):
+    """`size` in bytes on disk of what the step had changed until it failed."""
+
+    step: FailedStep
+    size: int
 
 
 class Usage(Value):
@@ -116,6 +124,14 @@ def record_usage(store: Store) -> Sequence[RecordUsage]:
             size = disk_usage(store.paths.snapshot(snapshot))
         result.append(RecordUsage(record, size or 0, bool(shared), bool(in_use)))
     return result
+
+
+def failed_step_usage(store: Store) -> Sequence[FailedStepUsage]:
+    """Every failed step with its size, newest first."""
+    return [
+        FailedStepUsage(step, disk_usage(store.paths.snapshot(step.snapshot)))
+        for step in store.failed_steps.list()
+    ]
 
 
 class _Items:
