@@ -25,6 +25,7 @@ from tierce.graph import (
     ImageSource,
     LocalSource,
     MakeDirectory,
+    Merge,
     Scratch,
     Vertex,
     sorted_vertices,
@@ -149,9 +150,12 @@ def copy_of(plan: Plan, name: str) -> Copy:
 
 
 def described(plan: Plan) -> list[dict[str, Any]]:
-    """The steps as the golden files have them; scratch is none."""
+    """The steps as the golden files have them.
+
+    Scratch is none, nor is what lays a linked copy over the rest: they were recorded without.
+    """
     vertices = sorted_vertices([plan.vertex])
-    return [_describe(each) for each in vertices if not isinstance(each.op, Scratch)]
+    return [_describe(each) for each in vertices if not isinstance(each.op, Scratch | Merge)]
 
 
 def _describe(vertex: Vertex) -> dict[str, Any]:

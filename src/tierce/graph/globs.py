@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from tierce.values import NamedTuple
+from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _MAX_CHARACTERS = 1000
 """How many characters an automaton remembers the effect of."""
 
 
-class Token(NamedTuple):
+class Token(Value):
     """A regular expression for one character, or for any number of them.
 
     What repeats is `inner`, a regular expression for one character, until `end`, a character or

@@ -49,7 +49,8 @@ class Patterns:
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        self._exceptions = [_components(each[1:]) for each in patterns if each.startswith("!")]
+        self._exceptions = [each[1:].split("/") for each in patterns if each.startswith("!")]
+        self._matching = [each.split("/") for each in patterns if not each.startswith("!")]
         self._groups = _groups(patterns)
         self.has_exceptions = bool(self._exceptions)
         self.excludes_everything = any(each in ("*", "**", "**/*") for each in patterns)
@@ -70,6 +71,11 @@ class Patterns:
         """Whether something below an excluded directory may be brought back by a `!` pattern."""
         parts = directory.split("/")
         return any(_may_match_below(pattern, parts) for pattern in self._exceptions)
+
+    def may_match_below(self, directory: str) -> bool:
+        """Whether something below a directory that does not match may match."""
+        parts = directory.split("/")
+        return any(_may_match_below(pattern, parts) for pattern in self._matching)
 
     def _state(self, directory: str) -> int:
         """Which groups match the directory or one above it, as bits."""
@@ -284,10 +290,6 @@ def _class_character(pattern: str, position: int) -> tuple[str, int]:
 def _escaped(character: str) -> str:
     """One character as it has to be written in a class, where `re` warns of what looks nested."""
     return character if character.isalnum() else f"\\{character}"
-
-
-def _components(pattern: str) -> list[str]:
-    return pattern.split("/")
 
 
 def _may_match_below(pattern: list[str], directory: list[str]) -> bool:

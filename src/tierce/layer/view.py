@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 
 from tierce.errors import LayerError
 from tierce.layer.entry import Content, Entry
@@ -33,10 +33,13 @@ class Tree(Protocol):
     def children(self, path: str) -> list[Entry]:
         """What is in the directory `path` (or a symlink to it), sorted; nothing if it is none."""
 
-    def walk(self, path: str = "") -> Iterator[Entry]:
+    def walk(
+        self, path: str = "", enter: Callable[[Entry], bool] | None = None
+    ) -> Iterator[Entry]:
         """Everything below the directory `path` (or a symlink to it), sorted by `sort_key`.
 
         A further name of a file that came before is a "hardlink", with that name as its `link`.
+        Directories that `enter` says no to come without what is in them.
         """
 
     def content(self, entry: Entry) -> Content:
@@ -103,10 +106,12 @@ class MergedView(Tree):
             return []
         return [child.entry for child in self._children(node)]
 
-    def walk(self, path: str = "") -> Iterator[Entry]:
+    def walk(
+        self, path: str = "", enter: Callable[[Entry], bool] | None = None
+    ) -> Iterator[Entry]:
         node = self._find(path, follow=True)[1]
         if isinstance(node, _Directory):
-            yield from self._walk(node, {})
+            yield from self._walk(node, {}, enter)
 
     def content(self, entry: Entry) -> Content:
         if entry.offset >= 0:
@@ -205,7 +210,12 @@ class MergedView(Tree):
             if node is not None:
                 yield node
 
-    def _walk(self, top: _Directory, first_names: dict[Hashable, str]) -> Iterator[Entry]:
+    def _walk(
+        self,
+        top: _Directory,
+        first_names: dict[Hashable, str],
+        enter: Callable[[Entry], bool] | None,
+    ) -> Iterator[Entry]:
         # A stack and not recursion: directories can be nested deeper than Python calls.
         pending: list[Iterator[_Directory | _Leaf]] = [iter([top])]
         while pending:
@@ -217,7 +227,9 @@ class MergedView(Tree):
             else:
                 if node is not top:
                     yield node.entry
-                if len(node.layers) == 1:
+                    if enter is not None and not enter(node.entry):
+                        continue
+                if len(node.layers) == 1 and enter is None:
                     # Nothing to merge from here on.
                     layer = node.layers[0]
                     for entry, inode in layer.walk(node.entry.path):

@@ -16,10 +16,11 @@ from zlib import crc32
 
 from tierce.oci.digest import new_hash, sha256_hex
 from tierce.values import Value
+from tierce.worker.selection import Filter
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from tierce.layer.entry import Entry
     from tierce.layer.view import Tree
@@ -64,12 +65,18 @@ def select(tree: Tree, sources: Sequence[Source], wanted: Wanted) -> Selection:
             if wanted.literal:
                 selected.add(source.entry, "")
             cut = len(source.path) + 1 if source.path else 0
-            for entry in tree.walk(source.path):
+            for entry in _walk(tree, source.path, wanted):
                 selected.add(entry, entry.path[cut:])
         else:
             selected.start("file")
             selected.add(source.entry, source.name)
     return selected.finish()
+
+
+def _walk(tree: Tree, top: str, wanted: Wanted) -> Iterator[Entry]:
+    if not wanted.includes and not wanted.excludes:
+        return tree.walk(top)
+    return (entry for entry, _ in Filter(wanted.includes, wanted.excludes).walk(tree, top))
 
 
 class _Selected:
@@ -138,10 +145,13 @@ def _special(entry: Entry) -> str:
     return f"{entry.device} {','.join(attributes)}"
 
 
-def name_of(sources: Sequence[Source]) -> str:
+def name_of(sources: Sequence[Source], wanted: Wanted) -> str:
     """What a selection in a directory of the caller is remembered by."""
-    names = "".join([f"{source.path}\0{source.name}\0" for source in sources])
-    return sha256_hex(names.encode("utf-8", "surrogateescape"))
+    names = [f"{source.path}\0{source.name}\0" for source in sources]
+    # Neither paths nor patterns hold NUL: each list ends where there is an empty text.
+    for patterns in (wanted.includes, wanted.excludes):
+        names += ["\0", *[f"{pattern}\0" for pattern in patterns if pattern]]
+    return sha256_hex("".join(names).encode("utf-8", "surrogateescape"))
 
 
 def stamp_of(tree: LocalTree, sources: Sequence[Source]) -> str:

@@ -117,10 +117,11 @@ class LocalTree:
         """What is in a directory, sorted by name; nothing when it is none."""
         return self._children(path if path in self._directories else self.resolve(path))
 
-    def walk(self, path: str = "") -> Iterator[Entry]:
+    def walk(self, path: str = "", enter: Callable[[Entry], bool] | None = None) -> Iterator[Entry]:
         """Everything below a directory, each directory before what it holds, names sorted.
 
         A further name of a file that came before is a "hardlink", with that name as its `link`.
+        Directories that `enter` says no to come without what is in them.
         """
         first_names: dict[tuple[int, int], str] = {}
         stack = [iter(self.children(path))]
@@ -128,6 +129,8 @@ class LocalTree:
             for entry in stack[-1]:
                 if entry.kind == "dir":
                     yield entry
+                    if enter is not None and not enter(entry):
+                        continue
                     stack.append(iter(self._children(entry.path)))
                     break
                 if self._linked and entry.path in self._linked:

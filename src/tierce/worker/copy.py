@@ -18,11 +18,12 @@ from tierce.layer.entry import Entry
 from tierce.worker.archives import Spool, open_archive, unpack
 from tierce.worker.context import LocalTree
 from tierce.worker.owners import ROOT
+from tierce.worker.selection import Filter
 from tierce.worker.sources import clean
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tierce.graph.ops import Copy, CopyPart
     from tierce.layer.entry import Content
@@ -88,9 +89,9 @@ class Copier:
         for source in sources:
             is_file = source.entry.kind == "file"
             if not (part.unpack and is_file and self._unpack(source)):
-                self._copy_one(source, keep_top=part.literal)
+                self._copy_one(source, part)
 
-    def _copy_one(self, source: Source, *, keep_top: bool) -> None:
+    def _copy_one(self, source: Source, part: CopyPart) -> None:
         draft, destination = self._draft, self._op.destination
         is_directory = source.entry.kind == "dir"
         # What a trailing slash calls a directory becomes one, whatever is copied there.
@@ -100,12 +101,12 @@ class Copier:
         target = draft.resolve(clean(destination))
         there = draft.lookup(target)
         if is_directory:
-            if there is None and keep_top:
+            if there is None and part.literal:
                 self._make_directories(target.rpartition("/")[0])
                 draft.put(*self._item(source.entry, target))
             elif there is None:
                 self._make_directories(target)
-            self._merge(source, target)
+            self._merge(source, target, part)
             return
         if there is not None and there.kind == "dir":
             target = f"{target}/{source.name}" if target else source.name
@@ -113,7 +114,7 @@ class Copier:
         entry, content = self._item(source.entry, target)
         draft.put(entry, content)
 
-    def _merge(self, source: Source, target: str) -> None:
+    def _merge(self, source: Source, target: str, part: CopyPart) -> None:
         """Put what is in a directory into one that is there, whose mode and owner stay."""
         draft = self._draft
         there = draft.lookup(target)
@@ -121,8 +122,17 @@ class Copier:
             raise BuildError(f"cannot copy to non-directory: /{target}")
         cut = len(source.path) + 1 if source.path else 0
         prefix = f"{target}/" if target else ""
+        if part.includes or self._op.excludes:
+            selected = Filter(part.includes, self._op.excludes).walk(self._tree, source.path)
+            self._merge_entries(self._implied(selected, prefix, cut), prefix, cut)
+        else:
+            self._merge_entries(self._tree.walk(source.path), prefix, cut)
+
+    def _merge_entries(self, entries: Iterable[Entry], prefix: str, cut: int) -> None:
+        """Put entries of a walk below `prefix`, without the first `cut` characters of paths."""
+        draft = self._draft
         fresh: set[str] = set()  # directories that nothing but this walk puts anything into
-        for entry in self._tree.walk(source.path):
+        for entry in entries:
             path = prefix + entry.path[cut:]
             if entry.kind == "hardlink":
                 # Its first name came before, in the same walk.
@@ -137,6 +147,20 @@ class Copier:
                 continue
             if entry.kind == "dir":
                 fresh.add(path)
+
+    def _implied(
+        self, selected: Iterable[tuple[Entry, bool]], prefix: str, cut: int
+    ) -> Iterator[Entry]:
+        """The entries of a selection, less the directories that only get another mode."""
+        draft = self._draft
+        for entry, is_implied in selected:
+            if is_implied:
+                path = prefix + entry.path[cut:]
+                there = draft.lookup(path)
+                if there is not None and there.kind == "dir":
+                    draft.put(there._replace(mode=entry.mode))
+                    continue
+            yield entry
 
     def _item(self, entry: Entry, path: str) -> tuple[Entry, Content | None]:
         """The entry as it is to be at `path`, and where its bytes are."""

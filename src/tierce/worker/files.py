@@ -6,6 +6,7 @@ import sys
 
 from tierce.errors import BuildError, Cancelled, LayerError
 from tierce.graph.ops import Copy, CopyPart
+from tierce.layer.entry import Entry
 from tierce.layer.index import LayerIndex
 from tierce.layer.writer import write_layer
 from tierce.oci.media_types import OCI_LAYER
@@ -22,14 +23,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from threading import Event
 
-    from tierce.graph.ops import MakeDirectory
-    from tierce.layer.entry import Entry, Item
+    from tierce.graph.ops import MakeDirectory, MakeFile
+    from tierce.layer.entry import Item
     from tierce.layer.view import Tree
     from tierce.layer.writer import LayerResult
     from tierce.store import Store
     from tierce.worker.results import Result
 
 
+_DIRECTORY_MODE = 0o755
 _TRUSTED_BYTES = 8 << 10
 """From this size on, to look once more at a file of the host costs less than its digest."""
 
@@ -120,6 +122,13 @@ def gather(store: Store, tree: Tree, path: str) -> FileSystem:
         return FileSystem(tree.gathered[path])
 
 
+def file_system(store: Store, items: list[Item]) -> FileSystem:
+    """A snapshot of these entries, in their order, and of nothing else."""
+    layer = _write(store, items)
+    assert layer is not None
+    return _add(store, FileSystem(None), layer)
+
+
 def make_directory(store: Store, op: MakeDirectory, base: FileSystem, mtime_ns: int) -> FileSystem:
     """WORKDIR: the base with a directory, or with an empty layer when that is there already.
 
@@ -135,6 +144,37 @@ def make_directory(store: Store, op: MakeDirectory, base: FileSystem, mtime_ns: 
         return _add(store, base, layer)
     except LayerError as error:
         raise BuildError(error.message, hint=error.hint) from error
+
+
+def make_file(store: Store, op: MakeFile, base: FileSystem, mtime_ns: int) -> FileSystem:
+    """The base with a file of its own words. Raises BuildError."""
+    below = tree_of(store, base) if base.snapshot is not None else None
+    try:
+        draft = LayerDraft(below, mtime_ns)
+        parent, _, name = clean(op.path).rpartition("/")
+        directory = draft.resolve(parent)
+        draft.make_directories(directory, _DIRECTORY_MODE, ROOT)
+        path = f"{directory}/{name}" if directory else name
+        size = len(op.content)
+        draft.put(Entry(path, "file", op.mode & 0o777, 0, 0, size, mtime_ns), op.content)
+        layer = _write(store, draft.items())
+        assert layer is not None
+        return _add(store, base, layer)
+    except LayerError as error:
+        raise BuildError(error.message, hint=error.hint) from error
+
+
+def merge(store: Store, base: FileSystem, top: FileSystem) -> FileSystem:
+    """The layers of `top` over those of `base`, which takes no more than rows in the store."""
+    below = base.snapshot
+    layers = store.snapshots.chain(top.snapshot) if top.snapshot is not None else ()
+    for layer in layers:
+        assert layer.diff_id is not None  # only what COPY has made is merged
+        added = store.snapshots.add_layer(
+            below, layer.diff_id, size=layer.size, tar_size=layer.tar_size
+        )
+        below = added.id
+    return FileSystem(below)
 
 
 def _write(

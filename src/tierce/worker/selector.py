@@ -85,12 +85,14 @@ class Selector:
 
     def _select_local(self, tree: LocalTree, wanted: Wanted) -> Selection:
         sources = list(find_sources(tree, wanted))
-        digest = self._remembered[tree].get(name_of(sources), stamp_of(tree, sources))
+        digest = self._remembered[tree].get(name_of(sources, wanted), stamp_of(tree, sources))
         return Selection(digest) if digest else self._read(tree, wanted)
 
     def _read(self, tree: LocalTree, wanted: Wanted) -> Selection:
         sources = list(find_sources(tree, wanted))
         selection = select(tree, sources, wanted)
         # When a file was changed since it was listed, its stamp is one that never comes again.
-        self._remembered[tree].put(name_of(sources), stamp_of(tree, sources), selection.digest)
+        self._remembered[tree].put(
+            name_of(sources, wanted), stamp_of(tree, sources), selection.digest
+        )
         return selection

@@ -7,7 +7,8 @@ import os
 from tierce.errors import BuildError
 from tierce.values import NamedTuple
 from tierce.worker.context import LocalTree
-from tierce.worker.patterns import compile_pattern, split_wildcards
+from tierce.worker.patterns import compile_pattern, has_wildcards, split_wildcards
+from tierce.worker.selection import Filter
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -54,10 +55,25 @@ def find_sources(tree: Tree, wanted: Wanted) -> Iterator[Source]:
             yield _source(tree, clean(pattern), clean(pattern))
             continue
         fixed, wild = split_wildcards(clean(pattern))
+        if wanted.includes and not wild:
+            _require(tree, fixed, wanted)
         if wild:
             yield from _matches(tree, fixed, wild)
         else:
             yield _followed(tree, fixed)
+
+
+def _require(tree: Tree, top: str, wanted: Wanted) -> None:
+    """Raise BuildError when something that --parents names in full is not taken of a directory."""
+    for include in wanted.includes:
+        if has_wildcards(include):
+            continue
+        # As in BuildKit, the directory that the kept ones are in cannot be a link.
+        there = tree.lookup(top)
+        is_directory = there is not None and there.kind == "dir"
+        selected = Filter((include,), wanted.excludes)
+        if not is_directory or not any(True for _ in selected.walk(tree, top)):
+            raise _absent(tree, clean(f"{top}/{include}"))
 
 
 def clean(path: str) -> str:
@@ -92,9 +108,13 @@ def _followed(tree: Tree, path: str) -> Source:
 def _source(tree: Tree, path: str, resolved: str) -> Source:
     entry = tree.lookup(resolved)
     if entry is None:
-        hint = _hint(tree, resolved) if isinstance(tree, LocalTree) else ""
-        raise BuildError(f'copy /{path}: "/{path}": not found', hint=hint)
+        raise _absent(tree, path, resolved)
     return Source(resolved, os.path.basename(path), entry)
+
+
+def _absent(tree: Tree, path: str, resolved: str = "") -> BuildError:
+    hint = _hint(tree, resolved or path) if isinstance(tree, LocalTree) else ""
+    return BuildError(f'copy /{path}: "/{path}": not found', hint=hint)
 
 
 def _hint(context: LocalTree, path: str) -> str:

@@ -311,6 +311,6 @@ def test_stamp_and_name_of_sources(root: Path, monkeypatch: pytest.MonkeyPatch) 
     assert stamp_of(tree, sources) == "", "all is fresh"
     monkeypatch.setattr(context, "now_racy_after", lambda: 1 << 62)
     settled = local_tree(root)
-    assert len(stamp_of(settled, sources)) == len(name_of(sources)) == 64
-    assert name_of(sources) != name_of(sources[:1])
+    assert len(stamp_of(settled, sources)) == len(name_of(sources, BOTH)) == 64
+    assert name_of(sources, BOTH) != name_of(sources[:1], BOTH)
     assert stamp_of(settled, sources) != stamp_of(settled, sources[:1])
