@@ -7,13 +7,13 @@ from tierce.builder.request import BuildRequest, BuildResult
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from tierce.builder import questions
+    from tierce.builder import caching, questions
 
-__all__ = ["BuildRequest", "BuildResult", "build", "questions"]
+__all__ = ["BuildRequest", "BuildResult", "build", "caching", "questions"]
 
 
 def __getattr__(name: str) -> object:
-    # Who builds asks nothing else (PEP 562).
-    if name == "questions":
-        return __import__("tierce.builder.questions", fromlist=("",))
+    # Who builds asks nothing else, and most builds have no cache but the store's (PEP 562).
+    if name in __all__:
+        return __import__(f"tierce.builder.{name}", fromlist=("",))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

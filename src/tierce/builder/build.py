@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 
-from tierce import export
+from tierce import builder, export
 from tierce.builder.contexts import open_context
 from tierce.builder.definition import read_definition
 from tierce.builder.images import ImageResolver
@@ -32,6 +32,7 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tierce.builder.caching import Caching
     from tierce.frontend.options import Plan
     from tierce.solver.progress import Listener, VertexWarning
     from tierce.store import Store
@@ -68,8 +69,11 @@ class _Build:
         self._cancelled = cancelled
         self._tags = [_tag(text) for text in request.tags]
         self._options = options_of(request)
+        self._caching: Caching | None = None
         if request.outputs:
             export.check_outputs(request.outputs)
+        if request.cache_from or request.cache_to or request.explain:
+            self._caching = builder.caching.Caching(store, request, listener)
 
     def run(self) -> BuildResult:
         definition = read_definition(self._request, self._listener)
@@ -94,16 +98,24 @@ class _Build:
     def _solve(self, plan: Plan, context: LocalContext | None, source: str) -> int | None:
         contexts = {"context": context} if context else {}
         image_steps = {layer.vertex.digest for layer in plan.layers}
+        caching, records = self._caching, self._store.records
         with Runner(self._store, image_steps) as runner:
             worker = BuildWorker(self._store, contexts, runner)
             solver = Solver(
-                worker, self._store.records, self._lock, self._listener, cancelled=self._cancelled
+                worker,
+                records if caching is None else caching.records(plan.platform),
+                self._lock,
+                self._listener,
+                cancelled=self._cancelled,
             )
             try:
                 [result] = solver.solve([plan.vertex])
             except BuildError as error:
                 error.source = error.source or source
                 raise
+            finally:
+                if caching is not None:
+                    caching.solved(solver.outcomes())
         assert isinstance(result, FileSystem)
         return result.snapshot
 
@@ -122,7 +134,10 @@ class _Build:
         self, plan: Plan, snapshot: int | None, warnings: tuple[VertexWarning, ...]
     ) -> BuildResult:
         base = plan.base.manifest if plan.base is not None else None
-        built = Built(snapshot, plan.config, plan.inherited_history, base)
+        config = plan.config
+        if self._caching is not None:
+            config = config.replace(build_cache=self._caching.inline(snapshot))
+        built = Built(snapshot, config, plan.inherited_history, base)
         request, epoch = self._request, plan.source_date_epoch
         if request.outputs or request.squash:
             exports = export.deliver(
@@ -137,6 +152,8 @@ class _Build:
         else:
             with reported_step("exporting to image", self._listener) as step:
                 exports = (export_image(self._store, built, self._tags, step.part, epoch=epoch),)
+        if self._caching is not None:
+            self._caching.write(snapshot)
         image = next((each for each in exports if each.manifest is not None), None)
         names = tuple(str(tag) for tag in self._tags)
         if image is None or image.manifest is None:
@@ -156,6 +173,7 @@ def options_of(request: BuildRequest) -> Options:
         build_args={name: value for name, value in arguments.items() if value is not None},
         labels=dict(request.labels),
         no_cache=request.no_cache,
+        no_cache_stages=request.no_cache_stages,
         platform=Platform.parse(request.platform) if request.platform else None,
         build_platform=Platform.host(),
         network=request.network,

@@ -6,6 +6,7 @@ from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
+    from tierce.export.cache.options import CacheExport, CacheSource
     from tierce.export.image import Exported
     from tierce.export.outputs import Output
     from tierce.oci.digest import Digest
@@ -22,6 +23,10 @@ class BuildRequest(Value):
     `outputs` are values of `tierce.export.outputs`; by default the result is an image in the
     store. `tags` name that and every other image among them. With `squash`, images have one
     layer upon those of their base.
+
+    `no_cache` runs all steps again, `no_cache_stages` those of some stages. `cache_from` and
+    `cache_to` are values of `tierce.export.cache.options`. With `explain`, the listener is told
+    of each step that was not cached what differed (`StepExplained`).
     """
 
     context: str = "."
@@ -40,6 +45,10 @@ class BuildRequest(Value):
     source_date_epoch: int | None = None
     outputs: tuple[Output, ...] = ()
     squash: bool = False
+    no_cache_stages: tuple[str, ...] = ()
+    cache_from: tuple[CacheSource, ...] = ()
+    cache_to: tuple[CacheExport, ...] = ()
+    explain: bool = False
 
 
 class BuildResult(Value):

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
+    from tierce.export import cache
     from tierce.export.deliver import deliver
     from tierce.export.outputs import check_outputs
 
-__all__ = ["check_outputs", "deliver"]
+__all__ = ["cache", "check_outputs", "deliver"]
 
 _HOMES = {"check_outputs": "outputs", "deliver": "deliver"}
 
 
 def __getattr__(name: str) -> object:
     # Most builds make an image in the store and need none of what the other outputs do (PEP 562).
+    if name == "cache":
+        return __import__("tierce.export.cache", fromlist=("",))
     if name in _HOMES:
         return getattr(__import__(f"tierce.export.{_HOMES[name]}", fromlist=("",)), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SIZE_LIMIT = 8 << 20
 """Bytes of a config; above what any registry takes, so that hostile ones end early."""
 
+BUILD_CACHE = "tierce.build.cache.v1"
+"""The member that holds a build cache; BuildKit's is called moby.buildkit.cache.v0."""
+
 _WHERE = "image config"
 _DIGITS = "0123456789"
 _ZEROS = str.maketrans(_DIGITS, "0" * 10)
@@ -145,8 +148,9 @@ class History(Value):
 class ImageConfig(Value):
     """An image: its platform, the layers it is made of, how it was made, what it starts.
 
-    `diff_ids` go from the bottom up. `created` is an RFC 3339 time or None. The last three
-    fields are only set by docker's legacy builder and `docker commit`; see `for_child`.
+    `diff_ids` go from the bottom up. `created` is an RFC 3339 time or None. `comment`, `container`
+    and `docker_version` are only set by docker's legacy builder and `docker commit`; see
+    `for_child`. `build_cache` is that of `--cache-to type=inline`, as text.
     """
 
     architecture: str
@@ -162,6 +166,7 @@ class ImageConfig(Value):
     comment: str = ""
     container: str = ""
     docker_version: str = ""
+    build_cache: str = ""
 
     @classmethod
     def parse(cls, raw: bytes) -> Self:
@@ -186,6 +191,7 @@ class ImageConfig(Value):
             comment=fields.text("comment"),
             container=fields.text("container"),
             docker_version=fields.text("docker_version"),
+            build_cache=fields.text(BUILD_CACHE),
         )
 
     def encode(self) -> bytes:
@@ -200,6 +206,7 @@ class ImageConfig(Value):
             "os.features": self.os_features,
             "os.version": self.os_version,
             "variant": self.variant,
+            BUILD_CACHE: self.build_cache,
         }
         members = {name: value for name, value in members.items() if value}
         members["architecture"] = self.architecture
@@ -216,8 +223,8 @@ class ImageConfig(Value):
         return Platform(self.os, self.architecture, self.variant, self.os_version, self.os_features)
 
     def for_child(self) -> Self:
-        """What an image built on this one starts from: without the marks of docker's builder."""
-        return self.replace(comment="", container="", docker_version="")
+        """What an image built on this one starts from: without the marks of who built it."""
+        return self.replace(comment="", container="", docker_version="", build_cache="")
 
 
 def chain_ids(diff_ids: tuple[Digest, ...] | list[Digest]) -> list[Digest]:

@@ -10,11 +10,19 @@ from tierce.values import NamedTuple, Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
+
+    from tierce.solver.cache import Outcome
 
 MOST_FILES = 1000
 """Differences of files that are told of one step; of the rest, how many there are."""
+
+LEAST_LIKENESS = 0.15
+"""What is less like a step than that has nothing to do with it."""
+
+_INSTRUCTION = frozenset({"args", "content", "destination", "parts", "path"})
+"""Fields of operations that the text of the instruction shows."""
 
 
 class Fact(NamedTuple):
@@ -56,9 +64,10 @@ class Difference(Value):
     """One thing that differs; `kind` says what.
 
     "file": `subject` is a path, `change` "changed", "added", "removed", "mode", "owner", "type" or
-    "attributes"; "variable": the name of an ARG or ENV; "base": the image it is built from;
-    "input": an earlier step, which was not cached either; "instruction": the text of the step;
-    "option": a field of the operation. `old` and `new` are empty where there is none.
+    "attributes"; "files": files that are not listed, "more" of them or just "changed";
+    "variable": the name of an ARG or ENV; "base": the image it is built from; "input": the step
+    whose result it uses; "instruction": the text of the step; "option": a field of the operation.
+    `old` and `new` are empty where there is none.
     """
 
     kind: str
@@ -68,13 +77,20 @@ class Difference(Value):
     new: str = ""
 
 
+class Candidate(Value):
+    """A step that is known; `time` is that of its last use, in seconds since 1970."""
+
+    name: str
+    time: float
+    components: Components
+
+
 class Explanation(Value):
     """Why one step was not cached; `vertex` is its digest, `name` what it is shown as.
 
-    `reason` is "differs" (from the step that `compared` names, made at `compared_time`, epoch
-    seconds), "input" (only what it works on was made anew), "new" (no step like it is known),
-    "ignored" (the cache was not asked), "lost" (it is known, but its result is gone).
-    `hidden` counts further differences that are not listed.
+    `reason` is "differs" (from the step that `compared` names, last used at `compared_time`),
+    "input" (only what it works on is another), "new" (no step like it is known), "ignored" (the
+    cache was not asked) or "lost" (it is known, but its result is gone).
     """
 
     vertex: str
@@ -83,18 +99,51 @@ class Explanation(Value):
     differences: tuple[Difference, ...] = ()
     compared: str = ""
     compared_time: float = 0.0
-    hidden: int = 0
     file: str = ""
     line: int = 0
 
 
-def compare(old: Components, new: Components) -> list[Difference]:
-    """What differs, from the beginning of a step to its end; at most `MOST_FILES` of files and
-    one more.
+def explain(outcome: Outcome, new: Components, candidates: Iterable[Candidate]) -> Explanation:
+    """Compare a step that ran with the one of the candidates that is most like it.
+
+    Of those that are as much alike, the first.
+    """
+    vertex = outcome.vertex
+    explanation = Explanation(vertex.digest, vertex.name, "new")
+    if vertex.source is not None:
+        source = vertex.source
+        explanation = explanation.replace(file=source.file, line=source.first_line)
+    if outcome.ignored_cache:
+        return explanation.replace(reason="ignored")
+    best, most = None, LEAST_LIKENESS
+    for candidate in candidates:
+        alike = likeness(candidate.components, new)
+        if alike > most:
+            best, most = candidate, alike
+    if best is None:
+        return explanation
+    differences = compare(best.components, new, best.name, vertex.name)
+    reason = "differs" if differences else "lost"
+    if differences and all(each.kind == "input" for each in differences):
+        reason = "input"
+    return explanation.replace(
+        reason=reason,
+        differences=tuple(differences),
+        compared=best.name,
+        compared_time=best.time,
+    )
+
+
+def compare(
+    old: Components, new: Components, old_name: str = "", new_name: str = ""
+) -> list[Difference]:
+    """What differs, from what a step works on to the files that it reads.
+
+    `old_name` and `new_name` are what the steps are shown as.
     """
     return [
         *_inputs(old, new),
-        *_operations(old.operation, new.operation),
+        *_operations(old.operation, new.operation, _text_of(old_name), _text_of(new_name)),
         *_files(old, new),
     ]
 
@@ -155,16 +204,30 @@ def _inputs(old: Components, new: Components) -> Iterator[Difference]:
             yield Difference("base", after.label, "changed", before.label, after.digest)
 
 
-def _operations(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Difference]:
+def _operations(
+    old: Mapping[str, Any], new: Mapping[str, Any], old_text: str, new_text: str
+) -> Iterator[Difference]:
+    told = False
     for name in dict.fromkeys([*new, *old]):
         before, after = old.get(name), new.get(name)
         if before == after:
             continue
         if name == "env":
             yield from _variables(before or [], after or [])
+        elif name not in _INSTRUCTION:
+            yield Difference("option", name, "changed", _shown(before), _shown(after))
+        elif old_text != new_text:
+            if not told:
+                yield Difference("instruction", "", "changed", old_text, new_text)
+            told = True
         else:
-            kind = "instruction" if name in {"args", "parts", ""} else "option"
-            yield Difference(kind, name, "changed", _shown(before), _shown(after))
+            # A here-document: its text is no part of what is shown.
+            yield Difference("instruction", name, "changed", _shown(before), _shown(after))
+
+
+def _text_of(name: str) -> str:
+    """The name of a step without its place: "RUN make" of "[build 2/4] RUN make"."""
+    return name.partition("] ")[2] if name.startswith("[") else name
 
 
 def _variables(old: Sequence[Any], new: Sequence[Any]) -> Iterator[Difference]:

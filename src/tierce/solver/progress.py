@@ -11,6 +11,10 @@ from collections.abc import Callable
 
 from tierce.values import Value
 
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from tierce.solver.explain import Explanation
+
 
 class VertexStarted(Value):
     """A vertex is being worked on; `name` is shown as it is, `inputs` are digests."""
@@ -73,6 +77,13 @@ class VertexWarning(Value):
     detail: tuple[str, ...] = ()
 
 
-Event = VertexStarted | VertexFinished | VertexStatus | VertexLog | VertexWarning
+class StepExplained(Value):
+    """Why a step was not cached, when that was asked for; told when all steps have ended."""
+
+    vertex: str
+    explanation: Explanation
+
+
+Event = VertexStarted | VertexFinished | VertexStatus | VertexLog | VertexWarning | StepExplained
 Listener = Callable[[Event], None]
 """Called from several threads, one at a time for one vertex; must not block for long."""

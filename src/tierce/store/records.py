@@ -128,6 +128,18 @@ class Records:
             raise NotFound("cache record", str(number))
         return Record(*row)
 
+    def keys(self, number: int) -> Sequence[str]:
+        """The keys that find a record, sorted."""
+        rows = self._database.all(
+            "SELECT key FROM record_keys WHERE record = ? ORDER BY key", (number,)
+        )
+        return [key for (key,) in rows]
+
+    def newest(self) -> int:
+        """The number of the newest record; every later one is higher."""
+        row = self._database.one("SELECT seq FROM sqlite_sequence WHERE name = 'records'")
+        return 0 if row is None else int(row[0])
+
     def components(self, number: int) -> bytes:
         """What went into the key of a record, as it was given; nothing when nothing was."""
         row = self._database.one(

@@ -10,11 +10,15 @@ from tierce.errors import UsageError
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
+    from typing import Any
+
     from tierce.cli.flags import Parsed
     from tierce.cli.session import Session
     from tierce.export.outputs import Output
 
 NETWORKS = ("default", "host", "none")
+_CACHE_FLAGS = ("cache-from", "cache-to", "no-cache-filter")
+_INLINE_CACHE = "BUILDKIT_INLINE_CACHE"
 _OUTPUT_FLAGS = ("annotation", "attest", "load", "output", "provenance", "push", "sbom")
 
 
@@ -51,7 +55,22 @@ def request_of(options: Parsed, session: Session) -> BuildRequest:
         source_date_epoch=epoch_of(options, session),
         outputs=_outputs(options, session),
         squash=options.flag("squash"),
+        explain=options.flag("explain"),
+        **_caches(options),
     )
+
+
+def _caches(options: Parsed) -> dict[str, Any]:
+    """What of the cache is used and kept besides the store's own. Raises UsageError."""
+    arguments = {name for name, _ in options.pairs("build-arg")}
+    if not any(options.given(name) for name in _CACHE_FLAGS) and _INLINE_CACHE not in arguments:
+        return {}
+    caching = load_module("tierce.cli.building.caching")  # most builds say nothing of it
+    return {
+        "no_cache_stages": caching.uncached_stages(options),
+        "cache_from": caching.cache_sources(options),
+        "cache_to": caching.cache_exports(options),
+    }
 
 
 def _outputs(options: Parsed, session: Session) -> tuple[Output, ...]:

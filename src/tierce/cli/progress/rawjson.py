@@ -10,7 +10,13 @@ from tierce.cli.format.gojson import encode
 from tierce.cli.format.values import Struct
 from tierce.cli.progress.output import Output
 from tierce.cli.progress.trace import warning_text
-from tierce.solver.progress import VertexFinished, VertexLog, VertexStarted, VertexStatus
+from tierce.solver.progress import (
+    StepExplained,
+    VertexFinished,
+    VertexLog,
+    VertexStarted,
+    VertexStatus,
+)
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -45,6 +51,8 @@ class RawJsonRenderer:
             return "statuses", status_fields(event)
         if isinstance(event, VertexLog):
             return "logs", log_fields(event)
+        if isinstance(event, StepExplained):
+            return "explanations", explanation_fields(event)
         return "warnings", warning_fields(event)
 
 
@@ -110,6 +118,28 @@ def warning_fields(event: VertexWarning) -> Struct:
             "url": event.url,
             "sourceInfo": source if event.file else "",
             "range": [struct({"start": line, "end": line}) for line in lines if event.line],
+        }
+    )
+
+
+def explanation_fields(event: StepExplained) -> Struct:
+    """Why a step was not cached: an event of tierce's own, in the manner of the others."""
+    explanation = event.explanation
+    return struct(
+        {
+            "vertex": event.vertex,
+            "name": explanation.name,
+            "reason": explanation.reason,
+            "compared": explanation.compared,
+            "comparedTime": timestamp(explanation.compared_time)
+            if explanation.compared_time
+            else "",
+            "file": explanation.file,
+            "line": explanation.line,
+            "differences": [
+                struct({name: getattr(each, name) for name in each._fields})
+                for each in explanation.differences
+            ],
         }
     )
 

@@ -124,8 +124,10 @@ class Trace:
         elif isinstance(event, VertexLog):
             if vertex.log is None:
                 vertex.log = Log()
-        else:
+        elif isinstance(event, VertexWarning):
             vertex.warnings.append(event)
+        else:
+            return None  # explanations are shown by whoever asked for them
         return vertex
 
     def _start(self, event: VertexStarted) -> Vertex | None:

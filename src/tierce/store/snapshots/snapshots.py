@@ -109,10 +109,17 @@ class Snapshots:
     # Making and finding
 
     def add_layer(
-        self, parent: int | None, diff_id: Digest, *, size: int, tar_size: int
+        self,
+        parent: int | None,
+        diff_id: Digest,
+        *,
+        size: int,
+        tar_size: int,
+        created: float | None = None,
     ) -> Snapshot:
         """A snapshot of a layer, whose tar is a blob here, upon a parent. Nothing is unpacked.
 
+        `created` is when the layer was made, in seconds since 1970, by default now.
         Idempotent: the same layer upon the same parent is the same snapshot. Raises NotFound.
         """
         with self._database.transaction():
@@ -128,7 +135,7 @@ class Snapshots:
             if parent is not None:
                 below = self.get(parent).chain_id
                 chain_id = None if below is None else chain_ids((below, diff_id))[-1]
-            number = self._insert(parent, diff_id, chain_id, size, tar_size)
+            number = self._insert(parent, diff_id, chain_id, size, tar_size, created)
         return self.get(number)
 
     def for_layers(self, diff_ids: Sequence[Digest]) -> Snapshot | None:
@@ -367,6 +374,7 @@ class Snapshots:
         chain_id: Digest | None,
         size: int,
         tar_size: int,
+        created: float | None,
     ) -> int:
         number = self._database.execute(
             "INSERT INTO snapshots (parent, diff_id, chain_id, size, tar_size, created, lease)"
@@ -377,7 +385,7 @@ class Snapshots:
                 None if chain_id is None else str(chain_id),
                 size,
                 tar_size,
-                time.time(),
+                time.time() if created is None else created,
                 self._leases.current,
             ),
         ).lastrowid

@@ -25,9 +25,14 @@ COMMAND = Command(
         Flag("annotation", kind="list", help="Add annotation to the image"),
         Flag("attest", kind="list", help='Attestation parameters (only "disabled=true")'),
         Flag("build-arg", kind="map", help="Set build-time variables"),
+        Flag("cache-from", kind="list",
+             help='External cache sources (e.g., "user/app:cache", "type=local,src=path/to/dir")'),
+        Flag("cache-to", kind="list",
+             help='Cache export destinations (e.g., "type=local,dest=path/to/dir", "type=inline")'),
         Flag("call", kind="string", default="build",
              help='Set method for evaluating build ("check", "outline", "targets")'),
         Flag("check", help='Shorthand for "--call=check"'),
+        Flag("explain", help="Tell of each step that was not cached what differed"),
         Flag("file", "f", kind="string", help='Name of the Dockerfile (default "PATH/Dockerfile")'),
         Flag("iidfile", kind="string", help="Write the image ID to a file"),
         Flag("label", kind="map", help="Set metadata for an image"),
@@ -36,6 +41,7 @@ COMMAND = Command(
         Flag("network", kind="string", default="default",
              help='Set the networking mode for the "RUN" instructions during build'),
         Flag("no-cache", help="Do not use cache when building the image"),
+        Flag("no-cache-filter", kind="list", help="Do not cache specified stages"),
         Flag("output", "o", kind="list",
              help='Output destination (format: "type=local,dest=path")'),
         Flag("platform", kind="string", help="Set target platform for build"),
@@ -67,10 +73,14 @@ def run(options: Parsed, session: Session) -> int:
     if call is not None:
         status: int = calling.run_call(call, request, session, renderer)
         return status
+    listener, explanations = renderer, None
+    if request.explain:
+        explaining = load_module("tierce.cli.building.explanations")  # asked for now and then
+        listener = explanations = explaining.Explanations(renderer)
     cancelled = threading.Event()
     error: BaseException | None = None
     try:
-        result = Builds(session.store).build(request, renderer, cancelled=cancelled)
+        result = Builds(session.store).build(request, listener, cancelled=cancelled)
     except KeyboardInterrupt as interrupt:
         cancelled.set()
         error = interrupt
@@ -80,6 +90,8 @@ def run(options: Parsed, session: Session) -> int:
         raise
     finally:
         renderer.close(error)
+        if explanations is not None:
+            explanations.write(session, mode, error)
     image_id = "" if result.image_id is None else str(result.image_id)
     if options.text("iidfile"):
         write_image_id(options.text("iidfile"), image_id)
