@@ -22,15 +22,20 @@ def build_index(stream: Stream, limits: Limits = DEFAULT_LIMITS) -> tuple[LayerI
     Files get their digest; sparse ones have neither digest nor offset. Raises CorruptLayer or
     UnsafeLayer, for whatever would also not unpack.
     """
-    members = Members(limits)
     with HashingReader(stream) as hashed:
-        reader = TarReader(hashed, limits)
-        while (entry := reader.next()) is not None:
-            if entry.kind == "file" and reader.extents is None:
-                hasher = sha256(reader.chunk())
-                while reader.left:
-                    hasher.update(reader.chunk())
-                entry = entry._replace(digest=hasher.digest())
-            members.add(entry)
-        reader.drain()
-        return LayerIndex.of(members.entries()), hashed.digest(), hashed.size
+        return read_index(hashed, limits), hashed.digest(), hashed.size
+
+
+def read_index(stream: Stream, limits: Limits = DEFAULT_LIMITS) -> LayerIndex:
+    """As `build_index`, of a layer whose diff id is known."""
+    members = Members(limits)
+    reader = TarReader(stream, limits)
+    while (entry := reader.next()) is not None:
+        if entry.kind == "file" and reader.extents is None:
+            hasher = sha256(reader.chunk())
+            while reader.left:
+                hasher.update(reader.chunk())
+            entry = entry._replace(digest=hasher.digest())
+        members.add(entry)
+    reader.drain()
+    return LayerIndex.of(members.entries())

@@ -7,7 +7,7 @@ import threading
 from itertools import count
 
 from tierce.errors import CorruptLayer, DigestMismatch, NotFound
-from tierce.layer.building import build_index
+from tierce.layer.building import read_index
 from tierce.layer.compression import open_decompressed
 from tierce.layer.entry import Content
 from tierce.layer.index import LayerIndex
@@ -83,7 +83,7 @@ class Layers:
             known = self._read_index(diff_id)
         if known is None:
             with self.open_tar(diff_id) as tar:
-                known = build_index(tar)[0]
+                known = read_index(tar)
             self.put_index(diff_id, known)
         self._remember(diff_id, known)
         return known
