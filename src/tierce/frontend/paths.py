@@ -6,7 +6,7 @@ import posixpath
 import re
 
 # Compiled when the first ADD needs them.
-_URL = r"(?i:https?)://"
+_URL = r"https?://"
 _GIT = (
     r"(?i:git|ssh)://"
     r"|(?i:https?)://[^?#]*\.git(?:[?#]|$)"

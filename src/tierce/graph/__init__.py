@@ -3,6 +3,7 @@
 from tierce.graph.digest import op_digest
 from tierce.graph.ops import (
     Bind,
+    BlobSource,
     CacheMount,
     Copy,
     CopyPart,
@@ -27,6 +28,7 @@ from tierce.graph.vertex import SourceRange, Vertex, sorted_vertices
 
 __all__ = [
     "Bind",
+    "BlobSource",
     "CacheMount",
     "Copy",
     "CopyPart",

@@ -35,16 +35,24 @@ class LocalSource(Value):
     name: str
 
 
-class HttpSource(Value):
-    """One file, fetched from `url`, as the only file of a file system. No inputs.
+class BlobSource(Value):
+    """Content of the store, as the only file `name` of a file system. No inputs."""
 
-    `name` is what the file is called, empty to find that out from the answer; `mode` its
-    permission bits. `checksum` is the digest that its content must have, or empty.
+    digest: Digest
+    name: str
+    mode: int = 0o600
+
+
+class HttpSource(Value):
+    """One file, fetched from `url`, as the only file `name` of a file system. No inputs.
+
+    `mode` holds its permission bits. `checksum` is the digest that its content must have, or
+    empty.
     """
 
     url: str
+    name: str
     checksum: str = ""
-    name: str = ""
     mode: int = 0o600
 
 
@@ -53,7 +61,9 @@ class GitSource(Value):
 
     `remote` is what git can fetch from; `reference` a branch, tag, ref or commit, empty for the
     default branch; `subdirectory` the part of the tree that is wanted, relative. `checksum` is the
-    commit, or the beginning of its name, that `reference` must stand for, or empty.
+    commit, or the beginning of its name, that `reference` must stand for, or empty. With
+    `fetch_by_commit` nobody looks whether it does: that commit is what is fetched. Files have the
+    time of the commit with `commit_times`, else that of their arrival.
     """
 
     remote: str
@@ -61,6 +71,9 @@ class GitSource(Value):
     subdirectory: str = ""
     keep_git_directory: bool = False
     checksum: str = ""
+    submodules: bool = True
+    fetch_by_commit: bool = False
+    commit_times: bool = False
 
 
 class Bind(Value):
@@ -238,5 +251,5 @@ class Merge(Value):
     """Lays the layers of input 1, which was made on nothing, over input 0 (`COPY --link`)."""
 
 
-Source = Scratch | ImageSource | LocalSource | HttpSource | GitSource
+Source = Scratch | ImageSource | LocalSource | BlobSource | HttpSource | GitSource
 Op = Source | Exec | Copy | MakeDirectory | MakeFile | Merge

@@ -1,9 +1,10 @@
 """Solves a graph: finds what is cached, runs the rest, each vertex once and as soon as it can.
 
-First, one pass from the sources up computes every key that can be known without running anything
-and looks it up. Then only what the roots need is run: a vertex that was found needs no inputs.
-Vertices run in threads as their inputs become ready; what a step learns (the content of what it
-reads) may still turn it into a hit at that moment. The first failure cancels the rest.
+First, sources that are elsewhere are asked what they stand for now, all at once. Then one pass
+from the sources up computes every key that can be known without running anything and looks it up.
+Then only what the roots need is run: a vertex that was found needs no inputs. Vertices run in
+threads as their inputs become ready; what a step learns (the content of what it reads) may still
+turn it into a hit at that moment. The first failure cancels the rest.
 """
 
 from __future__ import annotations
@@ -69,9 +70,13 @@ class Solver(Generic[V]):
         all was done. No operation is under way any more when this returns or raises.
         """
         nodes = self._nodes = self._make_nodes(roots)
+        remote = [node for node in nodes.values() if self._is_remote(node)]
+        if remote:
+            _Run(self._resolve, remote, self._cancelled, self._parallelism).finish()
         for node in nodes.values():
             self._check_cancelled()
-            self._look_up(node)
+            if not node.ready:
+                self._look_up(node)
         targets = [nodes[root.digest] for root in roots]
         unfinished = self._unfinished(targets)
         if unfinished:
@@ -101,12 +106,26 @@ class Solver(Generic[V]):
         if self._cancelled.is_set():
             raise Cancelled("build: cancelled")
 
+    # Sources that are elsewhere
+
+    def _is_remote(self, node: _Node[V]) -> bool:
+        return not node.inputs and self._worker.is_remote(node.vertex)
+
+    def _resolve(self, node: _Node[V]) -> None:
+        """Find out what a source stands for now; keep it, if that meant to fetch it."""
+        self._check_cancelled()
+        # Of two builds that want the same, the second may be told that nothing has changed.
+        with self._step(node) as step, self._lock(f"source-{node.vertex.digest}"):
+            value = self._worker.resolve(node.vertex, step)
+            if value is not None:
+                self._keep(node, self._worker.keys(node.vertex, []), None, [], value)
+
     # Looking up, before anything runs
 
     def _look_up(self, node: _Node[V]) -> None:
         """Find a vertex in the cache by what is known of its inputs so far."""
         vertex = node.vertex
-        if not vertex.inputs:
+        if not vertex.inputs and not self._worker.is_remote(vertex):
             with self._step(node) as step:
                 users = [each.vertex for each in node.users]
                 value = self._worker.open_source(vertex, users, step)
@@ -128,8 +147,8 @@ class Solver(Generic[V]):
         if record.origin is not None:
             # Its users are found by its key; whether it is needed itself is seen then.
             node.record, node.key = record, record.key
-        elif self._restore(node, record):
-            self._show_cached(node)
+        elif self._restore(node, record) and vertex.inputs:
+            self._show_cached(node)  # of a source it was shown that it was resolved
 
     def _unfinished(self, targets: Sequence[_Node[V]]) -> list[_Node[V]]:
         """The nodes that must run for the targets: what is ready needs no inputs.
@@ -235,7 +254,12 @@ class Solver(Generic[V]):
     ) -> None:
         inputs = [each.result() for each in node.inputs]
         value, read = self._worker.run(node.vertex, node.input_keys(), inputs, step)
-        content = content or read
+        self._keep(node, keys, content or read, inputs, value)
+
+    def _keep(
+        self, node: _Node[V], keys: Keys, content: Content | None, inputs: list[V], value: V
+    ) -> None:
+        """Remember the result of an operation that was run."""
         own = content.key if content else keys.definition
         node.ran, node.keys, node.content_key = True, keys, content.key if content else ""
         node.components = self._worker.components(node.vertex, node.input_keys(), inputs)

@@ -94,14 +94,28 @@ class Step(Protocol):
 class Worker(Protocol[V]):
     """Runs operations. `content` and what follows it is called from several threads at once."""
 
+    def is_remote(self, vertex: Vertex) -> bool:
+        """Whether a vertex without inputs is elsewhere.
+
+        It is `resolve`d first. From then on it is found by its `keys`, or `run`, as an operation
+        is: only when something needs it.
+        """
+
+    def resolve(self, vertex: Vertex, step: Step) -> V | None:
+        """Find out what a remote source stands for at this moment, so that its `keys` are known.
+
+        Where nothing but fetching can tell, it is fetched, and that is its result. May be called
+        from several threads at once. Raises as `run`.
+        """
+
     def open_source(self, vertex: Vertex, users: Sequence[Vertex], step: Step) -> V:
-        """The result of a vertex without inputs, for the vertices that use it.
+        """The result of a source that is here, for the vertices that use it.
 
         Quick: nothing is fetched or unpacked.
         """
 
     def source_key(self, vertex: Vertex) -> str:
-        """The key of a vertex without inputs, or empty when only its content can tell."""
+        """The key of a source that is here, or empty when only its content can tell."""
 
     def keys(self, vertex: Vertex, input_keys: Sequence[str]) -> Keys:
         """What the inputs' keys (some perhaps empty) say about a vertex."""

@@ -18,6 +18,7 @@
 ├── containers/<id>/          what a container needs between its start and its removal
 ├── cache-mounts/<n>/         contents of RUN --mount=type=cache
 ├── contexts/<name>           what the last walk over a build context found; a cache
+├── git/<name>/               what was fetched of a git repository; a cache
 ├── logs/                     complete output of build steps
 ├── reports/                  where an unexpected error wrote what it knew
 └── trash/                    things on their way out
@@ -62,6 +63,7 @@ class Paths:
     containers: Path
     cache_mounts: Path
     contexts: Path
+    repositories: Path
     logs: Path
     reports: Path
     trash: Path
@@ -101,6 +103,7 @@ class Paths:
         self.containers = root / "containers"
         self.cache_mounts = root / "cache-mounts"
         self.contexts = root / "contexts"
+        self.repositories = root / "git"
         self.logs = root / "logs"
         self.reports = root / "reports"
         self.trash = root / "trash"
@@ -132,6 +135,7 @@ class Paths:
             self.indexes / "sha256",
             self.indexes / "sha512",
             self.contexts,
+            self.repositories,
             self.logs,
             self.reports,
             self.trash,
@@ -168,6 +172,10 @@ class Paths:
     def cache_mount(self, number: int) -> Path:
         """The directory of a cache mount."""
         return self.cache_mounts / str(number)
+
+    def repository(self, name: str) -> Path:
+        """What was fetched of a git repository; `name` is a hash of its address."""
+        return self.repositories / name
 
     def context_cache(self, name: str) -> str:
         """What is remembered of a build context; `name` is a hash, never a path."""

@@ -11,14 +11,20 @@ from tierce.errors import BuildError
 from tierce.graph.digest import op_digest
 from tierce.graph.ops import (
     Bind,
+    BlobSource,
     Copy,
     Exec,
+    GitSource,
+    HttpSource,
     ImageSource,
     LocalSource,
     MakeDirectory,
+    MakeFile,
+    Merge,
     Scratch,
 )
 from tierce.solver.cache import Content, Keys, key_of
+from tierce.store.lazy import lazy
 from tierce.worker.content import stamp_of
 from tierce.worker.context import LocalTree
 from tierce.worker.results import FileSystem
@@ -34,6 +40,7 @@ if TYPE_CHECKING:
     from tierce.solver.types import CacheRecord, Step
     from tierce.store import Store
     from tierce.worker.content import RememberedSelections, Selection
+    from tierce.worker.remote import RemoteSources
     from tierce.worker.results import Result
     from tierce.worker.runner import Runner
 
@@ -60,8 +67,14 @@ class BuildWorker:
         contexts: Mapping[str, LocalContext],
         runner: Runner,
         secrets: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        """`secrets` are values that nothing that is kept of a step may have in it."""
+        """`secrets` are values that nothing that is kept of a step may have in it.
+
+        `environment` says by which proxies to fetch; by default that is the process's own.
+        """
+        self._making = threading.RLock()
+        self._environment = os.environ if environment is None else environment
         self._secrets = secrets
         self._store = store
         self._contexts = contexts
@@ -75,6 +88,18 @@ class BuildWorker:
         self._running = threading.BoundedSemaphore(max(4, 2 * processors))
 
     # Sources
+
+    def is_remote(self, vertex: Vertex) -> bool:
+        """Whether a source has to be brought here."""
+        return isinstance(vertex.op, (HttpSource, GitSource, BlobSource))
+
+    def resolve(self, vertex: Vertex, step: Step) -> Result | None:
+        """See `RemoteSources.resolve`."""
+        return self._remote.resolve(vertex, step)
+
+    @lazy
+    def _remote(self) -> RemoteSources:
+        return worker.remote.RemoteSources(self._store, self._environment, self._secrets)
 
     def open_source(self, vertex: Vertex, users: Sequence[Vertex], step: Step) -> Result:
         """An image's file system, the empty one, or a directory of the caller."""
@@ -104,6 +129,8 @@ class BuildWorker:
 
     def keys(self, vertex: Vertex, input_keys: Sequence[str]) -> Keys:
         """See `tierce.solver.types`."""
+        if not vertex.inputs:
+            return self._remote.keys(vertex)
         read = _inputs_by_content(vertex.op)
         definition = near = ""
         if all(input_keys):
@@ -142,6 +169,8 @@ class BuildWorker:
     ) -> tuple[Result, Content | None]:
         """Run one operation. Raises BuildError, Cancelled."""
         op = vertex.op
+        if not inputs:
+            return self._remote.run(vertex, step), None
         base = inputs[0]
         if not isinstance(base, FileSystem):
             raise TypeError(f"{vertex} works on a directory of the caller")
@@ -149,6 +178,12 @@ class BuildWorker:
             return self._copy(vertex, op, base, input_keys, inputs, step)
         if isinstance(op, MakeDirectory):
             return worker.files.make_directory(self._store, op, base, time.time_ns()), None
+        if isinstance(op, MakeFile):
+            return worker.files.make_file(self._store, op, base, time.time_ns()), None
+        if isinstance(op, Merge):
+            top = inputs[1]
+            assert isinstance(top, FileSystem)
+            return worker.files.merge(self._store, base, top), None
         if isinstance(op, Exec):
             with self._running:
                 return self._runner.run(op, base, inputs, step), None
@@ -181,6 +216,8 @@ class BuildWorker:
         self, vertex: Vertex, input_keys: Sequence[str], inputs: Sequence[Result]
     ) -> bytes:
         """What the key of a step that was run is made of, with the files that it read."""
+        if not vertex.inputs:
+            return self._remote.components(vertex)
         read = _inputs_by_content(vertex.op)
         keys = ["" if index in read else key for index, key in enumerate(input_keys)]
         selections = self._selections(vertex, inputs, listed=True) or []

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from itertools import count
 
 from tierce.errors import NotFound
-from tierce.graph.ops import Copy, CopyPart, Exec, LocalSource, Scratch
+from tierce.graph.ops import Copy, CopyPart, Exec, HttpSource, LocalSource, Scratch
 from tierce.graph.vertex import Vertex
 from tierce.solver.cache import Content, Keys, key_of
 from tierce.solver.progress import Event, VertexFinished, VertexStarted
@@ -32,6 +32,11 @@ def scratch() -> Vertex:
 def context(name: str = "context") -> Vertex:
     """A source that only its content tells."""
     return Vertex(LocalSource(name), name=name)
+
+
+def remote(name: str, checksum: str = "") -> Vertex:
+    """A source that is elsewhere; with a checksum, nobody has to ask what it is."""
+    return Vertex(HttpSource(name, name, checksum), name=name)
 
 
 def run(name: str, *inputs: Vertex, shown: str | None = None, ignore_cache: bool = False) -> Vertex:
@@ -127,6 +132,8 @@ class World:
 
     def __init__(self) -> None:
         self.files: dict[str, str] = {"context": "files"}
+        self.elsewhere: dict[str, str] = {}
+        """What remote sources are now, by name."""
         self.actions: dict[str, Action] = {}
         self.snapshots: dict[int, str] = {}
         self.records = Records()
@@ -174,6 +181,25 @@ class FakeWorker:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._resolved: dict[str, str] = {}
+
+    def is_remote(self, vertex: Vertex) -> bool:
+        return isinstance(vertex.op, HttpSource)
+
+    def resolve(self, vertex: Vertex, step: Step) -> Result | None:
+        """Asks for what is there; a name that begins with "file" is only known by fetching it."""
+        op = vertex.op
+        assert isinstance(op, HttpSource)
+        with self._world._lock:
+            self._world.runs[f"resolve {op.name}"] += 1
+        action = self._world.actions.get(f"resolve {op.name}")
+        if action:
+            action(step, [])
+        self._resolved[op.name] = op.checksum or self._world.elsewhere[op.name]
+        if not op.name.startswith("file"):
+            return None
+        self._world.runs[op.name] += 1
+        return self._world.make(self._resolved[op.name])
 
     def open_source(self, vertex: Vertex, users: Sequence[Vertex], step: Step) -> Result:
         if isinstance(vertex.op, LocalSource):
@@ -184,6 +210,9 @@ class FakeWorker:
         return "" if isinstance(vertex.op, LocalSource) else key_of("source", [vertex.op_digest])
 
     def keys(self, vertex: Vertex, input_keys: Sequence[str]) -> Keys:
+        if isinstance(vertex.op, HttpSource):
+            name = vertex.op.name
+            return Keys(key_of("remote", [self._resolved[name]]), key_of("address", [name]))
         by_content = _reads(vertex)
         others = input_keys[:1] if by_content else input_keys
         return Keys(
@@ -216,7 +245,10 @@ class FakeWorker:
             self._world.runs[name] += 1
         texts = [each.text for each in inputs]
         action = self._world.actions.get(name)
-        text = action(step, texts) if action else f"{name}({', '.join(texts)})"
+        if isinstance(vertex.op, HttpSource):
+            text = self._resolved[name]
+        else:
+            text = action(step, texts) if action else f"{name}({', '.join(texts)})"
         read = _reads(vertex) and not isinstance(vertex.op, Exec)
         content = self.content(vertex, input_keys, inputs) if read else None
         return self._world.make(text), content
@@ -242,5 +274,7 @@ def _reads(vertex: Vertex) -> bool:
 
 def _name(vertex: Vertex) -> str:
     op = vertex.op
+    if isinstance(op, HttpSource):
+        return op.name
     assert isinstance(op, Copy | Exec)
     return op.parts[0].sources[0] if isinstance(op, Copy) else op.args[0]

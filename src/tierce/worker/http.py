@@ -1,0 +1,371 @@
+"""Fetches files by HTTP: proxies as the environment says, certificates always verified.
+
+What comes from a server is bounded: redirects, the time of its silence, and bytes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import threading
+from contextlib import contextmanager
+from email.utils import mktime_tz, parsedate_tz
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+import tierce
+from tierce.errors import BuildError, Cancelled
+from tierce.values import Value
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Iterator, Mapping
+    from threading import Event
+    from typing import Any
+
+MAX_BYTES = 32 << 30
+"""Of one file; more is refused."""
+
+MAX_REDIRECTS = 10  # as Go's client, which BuildKit has
+CONNECT_SECONDS = 30
+SILENCE_SECONDS = 60
+_WAIT_SECONDS = 0.05
+_CHUNK = 1 << 18
+_STRONG_SECONDS = 60
+"""How much older than the answer a Last-Modified has to be to tell versions apart: a file that is
+written twice in a second has it twice (RFC 9110, 8.8.2.2)."""
+
+
+class Answer(Value):
+    """What a server said of the content that it sent: the validators for the next request.
+
+    `modified` is Last-Modified as it was sent; `dated` says that it tells versions apart.
+    """
+
+    etag: str = ""
+    modified: str = ""
+    dated: bool = False
+
+
+class HttpClient:
+    """Gets files; one for each build. May be used from several threads.
+
+    `headers` gives further headers for requests to a host, as Authorization.
+    """
+
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        headers: Callable[[str], Mapping[str, str]] = lambda host: {},
+        *,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._environment = environment
+        self._headers = headers
+        self._max_bytes = max_bytes
+
+    def is_unchanged(self, url: str, known: Answer, cancelled: Event) -> bool:
+        """Whether a server has nothing but what it has sent before; no if it does not say so."""
+        # As BuildKit: some servers send ETags but disregard If-None-Match, so that the header is
+        # compared here; and some send another ETag when they may not compress.
+        try:
+            with self._open("HEAD", url, known, cancelled) as response:
+                if response.status == 304:
+                    return True
+                if response.status != 200:
+                    return False
+                etag = _etag(response)
+                if known.etag or etag:
+                    return bool(etag) and etag == known.etag
+                modified = response.headers.get("Last-Modified", "")
+                return known.dated and modified == known.modified
+        except BuildError:
+            return False  # what is wrong is found again by asking for the content
+
+    def fetch(
+        self,
+        url: str,
+        write: Callable[[bytes], object],
+        cancelled: Event,
+        progress: Callable[[int, int], None] = lambda current, total: None,
+    ) -> Answer:
+        """Write all of a file. Raises BuildError for what is not a whole file, Cancelled.
+
+        `progress` is told the bytes that are here and those that there will be, 0 if unknown.
+        """
+        shown = redacted(url)
+        with self._open("GET", url, None, cancelled) as response:
+            if not 200 <= response.status < 300:
+                raise BuildError(
+                    f"fetch {shown}: invalid response status {response.status}",
+                    hint=_STATUS_HINTS.get(response.status, ""),
+                )
+            total = _length(response)
+            is_packed = response.headers.get("Content-Encoding", "").lower() == "gzip"
+            self._check_size(shown, 0 if is_packed else total)
+            size = 0
+            for chunk in response.stream(_CHUNK, decode_content=is_packed):
+                size += len(chunk)
+                self._check_size(shown, size)
+                write(chunk)
+                progress(size, 0 if is_packed else total)
+            return _answer(response)
+
+    def _check_size(self, shown: str, size: int) -> None:
+        if size > self._max_bytes:
+            raise BuildError(f"fetch {shown}: larger than {self._max_bytes} bytes")
+
+    @contextmanager
+    def _open(
+        self, method: str, url: str, known: Answer | None, cancelled: Event
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        """A response whose body was not read yet; what fails in the block is a BuildError."""
+        shown = redacted(url)
+        headers = {"User-Agent": f"tierce/{tierce.__version__}", "Accept-Encoding": "gzip"}
+        if known is not None and known.etag:
+            headers["If-None-Match"] = known.etag
+        elif known is not None and known.dated:
+            headers["If-Modified-Since"] = known.modified
+        parts = urlsplit(url)
+        if parts.username is not None:
+            user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            headers |= urllib3.make_headers(basic_auth=user)
+        headers |= self._headers(parts.hostname or "")
+        target = urlunsplit((*parts[:1], parts.netloc.rpartition("@")[2], *parts[2:4], ""))
+        response: urllib3.BaseHTTPResponse | None = None
+        with _Sockets(cancelled) as sockets:
+            try:
+                manager = self._manager(parts.scheme, parts.hostname or "", parts.port)
+                sockets.watch(manager)
+                response = manager.request(
+                    method,
+                    target,
+                    headers=headers,
+                    preload_content=False,
+                    timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=SILENCE_SECONDS),
+                    retries=urllib3.Retry(
+                        total=None,
+                        connect=0,
+                        read=0,
+                        status=0,
+                        other=0,
+                        redirect=MAX_REDIRECTS,
+                        respect_retry_after_header=False,
+                    ),
+                )
+                yield response
+            except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+                if cancelled.is_set():
+                    raise Cancelled(f"fetch {shown}: cancelled") from error
+                raise _failed(shown, error) from error
+            finally:
+                if response is not None:
+                    response.close()
+
+    def _manager(self, scheme: str, host: str, port: int | None) -> urllib3.PoolManager:
+        proxy = proxy_for(scheme, host, port, self._environment)
+        if not proxy:
+            return urllib3.PoolManager()
+        parts = urlsplit(proxy)
+        headers = {}
+        if parts.username is not None:
+            user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            headers = urllib3.make_headers(proxy_basic_auth=user)
+        return urllib3.ProxyManager(proxy, proxy_headers=headers)
+
+
+def proxy_for(scheme: str, host: str, port: int | None, environment: Mapping[str, str]) -> str:
+    """The proxy for a URL, or nothing: as Go finds it, which BuildKit asks.
+
+    Lower-case variables go last; what runs on this machine has no proxy.
+    """
+    if host == "localhost" or host.startswith("127.") or host == "::1":
+        return ""
+
+    def variable(name: str) -> str:
+        return environment.get(name.upper()) or environment.get(name, "")
+
+    proxy = variable(f"{scheme}_proxy")
+    if not proxy or _is_excepted(host, port, variable("no_proxy")):
+        return ""
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _is_excepted(host: str, port: int | None, exceptions: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        address = None
+    for text in exceptions.split(","):
+        name = text.strip().lower()
+        if name == "*":
+            return True
+        bare, colon, number = name.rpartition(":")
+        if colon and number.isdecimal() and "]" not in number and bare.count(":") == 0:
+            if port is None or int(number) != port:
+                continue
+            name = bare
+        if not name:
+            continue
+        if address is not None:
+            try:
+                if address in ipaddress.ip_network(name.strip("[]"), strict=False):
+                    return True
+            except ValueError:
+                pass
+            continue
+        name = name.removeprefix("*")
+        if host == name.removeprefix(".") and not name.startswith("."):
+            return True
+        if host.endswith(name if name.startswith(".") else f".{name}"):
+            return True
+    return False
+
+
+def redacted(url: str) -> str:
+    """A URL to be shown: without the password in it."""
+    try:
+        parts = urlsplit(url)
+        secret = parts.password
+    except ValueError:
+        return url
+    if not secret:
+        return url
+    user, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:xxxxx@{host}"))
+
+
+class _Sockets:
+    """Ends the connections of a request when it is cancelled, whatever they wait for."""
+
+    def __init__(self, cancelled: Event) -> None:
+        self._cancelled = cancelled
+        self._done = threading.Event()
+        self._lock = threading.Lock()
+        self._open: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._wait, name="http-cancel", daemon=True)
+
+    def __enter__(self) -> _Sockets:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def watch(self, manager: urllib3.PoolManager) -> None:
+        """See every connection that is made from now on."""
+        sockets = self
+
+        class Plain(HTTPConnection):
+            def connect(self) -> None:
+                super().connect()
+                sockets.add(self.sock)
+
+        class Secure(HTTPSConnection):
+            def connect(self) -> None:
+                super().connect()
+                sockets.add(self.sock)
+
+        class PlainPool(HTTPConnectionPool):
+            ConnectionCls = Plain
+
+        class SecurePool(HTTPSConnectionPool):
+            ConnectionCls = Secure
+
+        manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
+
+    def add(self, connected: Any) -> None:
+        with self._lock:
+            self._open.append(connected)
+
+    def _wait(self) -> None:
+        while not self._done.wait(_WAIT_SECONDS):
+            if not self._cancelled.is_set():
+                continue
+            with self._lock:
+                for each in self._open:
+                    try:
+                        each.shutdown(2)
+                    except OSError:
+                        pass  # it has ended by itself
+                self._open.clear()
+
+
+_STATUS_HINTS = {
+    401: "the server wants credentials",
+    403: "the server wants credentials",
+    404: "is the address right?",
+}
+
+
+def _etag(response: urllib3.BaseHTTPResponse) -> str:
+    """The ETag; what is weak about a weak one makes no difference here."""
+    return response.headers.get("ETag", "").removeprefix("W/")
+
+
+def _answer(response: urllib3.BaseHTTPResponse) -> Answer:
+    modified = response.headers.get("Last-Modified", "")
+    changed, sent = http_time(modified), http_time(response.headers.get("Date", ""))
+    dated = changed is not None and sent is not None and sent - changed >= _STRONG_SECONDS
+    return Answer(_etag(response), modified, dated)
+
+
+def http_time(text: str) -> int | None:
+    """Seconds since the epoch of a date in a header (RFC 9110, 5.6.7); None if it is none."""
+    parsed = parsedate_tz(text) if text else None
+    if parsed is None:
+        return None
+    try:
+        return int(mktime_tz((*parsed[:9], parsed[9] or 0)))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _length(response: urllib3.BaseHTTPResponse) -> int:
+    text = response.headers.get("Content-Length", "")
+    return int(text) if text.isdecimal() and len(text) < 20 else 0
+
+
+def _failed(shown: str, error: Exception) -> BuildError:
+    """One line about what went wrong beneath, and what can be done about it."""
+    cause: BaseException = error
+    if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason is not None:
+        cause = error.reason
+    if isinstance(cause, urllib3.exceptions.ResponseError) and "redirect" in str(cause):
+        return BuildError(f"fetch {shown}: stopped after {MAX_REDIRECTS} redirects")
+    if isinstance(cause, urllib3.exceptions.ProxyError):
+        return BuildError(
+            f"fetch {shown}: proxy: {_innermost(cause.original_error)}",
+            hint="see HTTP_PROXY, HTTPS_PROXY and NO_PROXY",
+        )
+    if isinstance(cause, urllib3.exceptions.NameResolutionError):
+        return BuildError(f"fetch {shown}: host not found", hint="is the address right?")
+    if isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
+        return BuildError(f"fetch {shown}: no connection within {CONNECT_SECONDS} seconds")
+    if isinstance(cause, urllib3.exceptions.ReadTimeoutError | TimeoutError):
+        return BuildError(f"fetch {shown}: no answer within {SILENCE_SECONDS} seconds")
+    if isinstance(cause, urllib3.exceptions.IncompleteRead):
+        return BuildError(f"fetch {shown}: the content ended early, after {cause.partial} bytes")
+    if isinstance(cause, urllib3.exceptions.SSLError):
+        return BuildError(
+            f"fetch {shown}: {_innermost(cause)}",
+            hint="certificates of your own are named by SSL_CERT_FILE or SSL_CERT_DIR",
+        )
+    return BuildError(f"fetch {shown}: {_innermost(cause)}")
+
+
+def _innermost(error: BaseException) -> str:
+    """The system's words for what went wrong, without the wrappings of the libraries."""
+    while True:
+        inner = error.__cause__ or error.__context__
+        if isinstance(inner, OSError | urllib3.exceptions.HTTPError):
+            error = inner
+            continue
+        break
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror[:1].lower() + error.strerror[1:]
+    return " ".join(str(error).split())
