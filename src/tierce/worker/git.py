@@ -303,7 +303,7 @@ class _Bare:
         return self._git.works("cat-file", "-e", f"{id}^{{commit}}", directory=self.directory)
 
     def _fetch(self, remote: str, wanted: str, *, shallow: bool) -> None:
-        arguments = ["fetch", "--quiet"]
+        arguments = ["fetch"]
         if shallow:
             arguments += ["--depth=1", "--no-tags"]
         else:
@@ -314,7 +314,7 @@ class _Bare:
         # Servers that cannot cut history off, and those that give no commit by its name alone.
         attempts = [
             ([*arguments, "--", remote, wanted], ("--depth", "shallow", "not our ref", "unadvert")),
-            (["fetch", "--quiet", "--no-tags", "--", remote, *everything], ()),
+            (["fetch", "--no-tags", "--", remote, *everything], ()),
         ]
         for attempt, ignored in attempts:
             try:

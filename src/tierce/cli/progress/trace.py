@@ -137,6 +137,7 @@ class Trace:
         known = self.vertices.get(event.vertex)
         if known is None:
             known = self.vertices[event.vertex] = Vertex(event)
+        known.finished = 0.0  # a source is resolved, and later fetched
         return known
 
 
