@@ -50,17 +50,25 @@ class LayerImages:
         self._durability = durability
         self._blobs = blobs
         self._layers = layers
+        self._found: dict[int, LayerImage] = {}
+        """Images that are known to be whole: a step asks for all of its layers several times."""
 
     def find(self, number: int, diff_id: Digest | None) -> LayerImage | None:
         """The image of a snapshot that is here and can be mounted, with its tar."""
         if diff_id is None:
             return None
+        known = self._found.get(number)
+        if known is not None and known.file.exists() and known.tar.exists():
+            return known
         directory = self._paths.snapshot(number)
-        file = directory / IMAGE_NAME
+        image = LayerImage(
+            directory / IMAGE_NAME, self._paths.blob(diff_id), directory / POINT_NAME
+        )
         with reported(f"read image of snapshot {number}"):
-            if not self._is_current(file) or not self._blobs.has(diff_id):
+            if not self._is_current(image.file) or not self._blobs.has(diff_id):
                 return None
-        return LayerImage(file, self._paths.blob(diff_id), directory / POINT_NAME)
+        self._found[number] = image
+        return image
 
     def _is_current(self, file: Path) -> bool:
         """Whether an image is there, and was written during this boot."""
