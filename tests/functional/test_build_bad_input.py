@@ -35,13 +35,13 @@ REFUSALS = {
     "no-instruction": (
         "# nothing\n",
         1,
-        "dockerfile parse error on line 1: file with no instructions",
+        "file with no instructions",
         "",
     ),
     "unterminated-heredoc": (
         "FROM golden-base\nRUN <<EOF\necho hi\n",
         2,
-        "dockerfile parse error on line 2: unterminated heredoc",
+        "unterminated heredoc",
         "end it with a line that holds only EOF",
     ),
     "unterminated-quote": (
@@ -119,13 +119,13 @@ REFUSALS = {
     "binary": (
         "FROM golden-base\nRUN \0\x1b[2J\n",
         2,
-        "dockerfile parse error on line 2: NUL byte in an instruction",
+        "NUL byte in an instruction",
         "is the file UTF-16? a Dockerfile is UTF-8",
     ),
     "endless-line": (
         "FROM golden-base\nRUN " + "x" * 3 * MEBIBYTE,
         2,
-        "dockerfile parse error on line 2: dockerfile line greater than max allowed size of 65535",
+        "dockerfile line greater than max allowed size of 65535",
         "",
     ),
 }

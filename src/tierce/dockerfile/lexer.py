@@ -22,7 +22,11 @@ _HEREDOC_NAME = words.Rules(keep_unset=True)
 _HEREDOC_RAW_NAME = words.Rules(keep_unset=True, raw_quotes=True)
 
 
-class NotStrings(InvalidValue):
+class SyntaxMistake(InvalidValue):
+    """A line that cannot be cut into words. BuildKit finds these before all other mistakes."""
+
+
+class NotStrings(SyntaxMistake):
     """A JSON list that holds something else than strings."""
 
 

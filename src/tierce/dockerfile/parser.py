@@ -276,7 +276,6 @@ class _Parser:
 
     def _read_heredoc(self, announced: Heredoc, first_line: int) -> Heredoc:
         """The lines up to the one that is the name of the heredoc."""
-        instruction_end = self._next
         content: list[str] = []
         while self._next < len(self._lines):
             line = self._read_line()
@@ -289,7 +288,7 @@ class _Parser:
         raise self._error(
             "unterminated heredoc",
             first_line,
-            instruction_end,
+            self._next,
             hint=f"end it with a line that holds only {announced.name}",
         )
 
@@ -298,7 +297,7 @@ class _Parser:
     ) -> DockerfileError:
         place = self._place or _Place(self._source, first_line, last_line)
         return DockerfileError(
-            f"dockerfile parse error on line {place.first_line}: {message}",
+            message,
             file=self._file,
             line=place.first_line,
             end_line=place.last_line,

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from tierce.dockerfile.gotext import quote
 from tierce.errors import InvalidValue
+from tierce.values import Value
 
 _PROTOCOLS = ("tcp", "udp", "sctp")
 _LAST_PORT = 65535
 
 
-def parse_port(text: str) -> list[str]:
-    """ "80-82/udp" as ["80/udp", "81/udp", "82/udp"].
+class PortWord(Value):
+    """A word of EXPOSE, cut at its colons and its slash; all parts but `ports` may be empty."""
 
-    `[ip:]host:container` is taken as BuildKit takes it: what is before the container's port is
-    checked and dropped. Raises InvalidValue.
-    """
-    address, host, container = split_port(text)
+    text: str
+    address: str
+    host: str
+    ports: str
+    protocol: str
+
+
+def read_port(text: str) -> PortWord:
+    """Cut a word. Raises InvalidValue when there is no port, or no such protocol."""
+    rest, _, container = text.rpartition(":")
+    address, _, host = rest.rpartition(":")
     ports, _, protocol = container.partition("/")
     if not ports:
         raise InvalidValue(f"invalid port: {quote(text)}: no port specified", value=text)
@@ -25,25 +33,28 @@ def parse_port(text: str) -> list[str]:
             value=text,
             hint="the protocols are tcp, udp and sctp",
         )
-    if address:
-        _check_address(address)
-    first, last = _range("containerPort", ports)
-    if host:
-        host_first, host_last = _range("hostPort", host)
+    return PortWord(text, address, host, ports, protocol)
+
+
+def exposed_ports(word: PortWord) -> list[str]:
+    """ "80-82/udp" as ["80/udp", "81/udp", "82/udp"].
+
+    `[ip:]host:container` is taken as BuildKit takes it: what is before the container's port is
+    checked and dropped. Raises InvalidValue.
+    """
+    if word.address:
+        _check_address(word.address)
+    first, last = _range("containerPort", word.ports)
+    if word.host:
+        host_first, host_last = _range("hostPort", word.host)
         if last != first and last - first != host_last - host_first:
             raise InvalidValue(
-                f"invalid ranges specified for container and host Ports: {ports} and {host}",
-                value=text,
+                "invalid ranges specified for container and host Ports:"
+                f" {word.ports} and {word.host}",
+                value=word.text,
             )
-    suffix = (protocol or "tcp").lower()
+    suffix = (word.protocol or "tcp").lower()
     return [f"{port}/{suffix}" for port in range(first, last + 1)]
-
-
-def split_port(text: str) -> tuple[str, str, str]:
-    """(address, host port, container port)."""
-    rest, _, container = text.rpartition(":")
-    address, _, host = rest.rpartition(":")
-    return address, host, container
 
 
 def _range(what: str, text: str) -> tuple[int, int]:

@@ -51,32 +51,48 @@ _AT_LEAST_ONE = "requires at least one argument"
 def read_all(dockerfile: Dockerfile, linter: Linter) -> list[From | Command]:
     """The typed instructions of a file; before the first FROM there is nothing but ARG.
 
-    What is questionable is reported up to the first mistake. Raises DockerfileError with the
-    place of that.
+    What is questionable is reported up to the first mistake; a line that cannot even be cut into
+    words is a mistake that comes before all others. Raises DockerfileError with the place.
     """
+    commands, mistakes = _read(dockerfile)
     checks.check_lines(dockerfile, linter)
-    found: list[From | Command] = []
     in_stage = False
-    for instruction in dockerfile.instructions:
+    for number, instruction in enumerate(dockerfile.instructions):
         here = linter.under(instruction.comments) if instruction.comments else linter
         checks.check_unread(instruction, here)
-        command = read_instruction(instruction, dockerfile)
+        if number in mistakes:
+            raise parse_error(dockerfile, instruction, mistakes[number])
+        command = commands[number]
         checks.check_read(command, here)
         in_stage = in_stage or isinstance(command, From)
         if not in_stage and not isinstance(command, Arg):
-            raise parse_error(
-                dockerfile,
-                instruction,
-                InvalidValue(
-                    "no build stage in current context",
-                    hint="only ARG can stand before the first FROM",
-                ),
+            raise dockerfile.error(
+                "no build stage in current context",
+                instruction.first_line,
+                instruction.last_line,
+                hint="only ARG can stand before the first FROM",
             )
-        found.append(command)
     if not in_stage:
         raise dockerfile.error("dockerfile contains no stages to build")
-    checks.check_stages(found, linter)
-    return found
+    checks.check_stages(commands, linter)
+    return commands
+
+
+def _read(dockerfile: Dockerfile) -> tuple[list[From | Command], dict[int, InvalidValue]]:
+    """The instructions up to the first mistake, and the mistakes by number of instruction."""
+    found: list[From | Command] = []
+    mistakes: dict[int, InvalidValue] = {}
+    for number, instruction in enumerate(dockerfile.instructions):
+        try:
+            command = _reader(instruction)(instruction, dockerfile.escape)
+        except lexer.SyntaxMistake as error:
+            raise parse_error(dockerfile, instruction, error) from None
+        except InvalidValue as error:
+            mistakes[number] = error
+        else:
+            if not mistakes:
+                found.append(command)
+    return found, mistakes
 
 
 def read_instruction(instruction: Instruction, dockerfile: Dockerfile) -> From | Command:
@@ -100,8 +116,11 @@ def parse_error(
     dockerfile: Dockerfile, instruction: Instruction, error: InvalidValue
 ) -> DockerfileError:
     """A mistake in how an instruction is written, with its place."""
+    message = error.message
+    if not isinstance(error, lexer.SyntaxMistake):
+        message = f"dockerfile parse error on line {instruction.first_line}: {message}"
     return dockerfile.error(
-        f"dockerfile parse error on line {instruction.first_line}: {error.message}",
+        message,
         instruction.first_line,
         instruction.last_line,
         hint=error.hint,
@@ -164,13 +183,13 @@ def _assignments(instruction: Instruction, escape: str) -> tuple[Assignment, ...
     if "=" not in words[0]:
         parts = lexer.split_blanks(instruction.arguments, 1)
         if len(parts) < 2:
-            raise InvalidValue(f"{keyword} must have two arguments")
+            raise lexer.SyntaxMistake(f"{keyword} must have two arguments")
         return (Assignment(parts[0], parts[1], is_legacy=True),)
     assignments = []
     for word in words:
         name, equals, value = word.partition("=")
         if not equals:
-            raise InvalidValue(
+            raise lexer.SyntaxMistake(
                 f"Syntax error - can't find = in {quote(word)}. Must be of the form: name=value",
                 value=word,
             )

@@ -38,9 +38,11 @@ def check(
 ) -> CheckResult:
     """Check a target and what it needs, or all stages when none is named.
 
-    See `lower` for `resolver` and `find_ignore`. Raises DockerfileError only for a build argument
-    with check options that make no sense.
+    See `lower` for `resolver` and `find_ignore`. As in BuildKit, it is for the platform of this
+    machine, whatever the options say. Raises DockerfileError only for a build argument with check
+    options that make no sense.
     """
+    options = options.replace(platform=None)
     findings: list[Finding] = []
     error: TierceError | None = None
     try:

@@ -7,7 +7,6 @@ import re
 
 from tierce.dockerfile import lint, words
 from tierce.dockerfile.instructions import Copy, From
-from tierce.dockerfile.ports import split_port
 from tierce.dockerfile.secret_names import is_secret_name
 from tierce.dockerfile.suggest import nearest
 from tierce.errors import InvalidValue
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from tierce.dockerfile.ignore import Ignore
     from tierce.dockerfile.lint import Linter, Rule
     from tierce.dockerfile.parser import Instruction
+    from tierce.dockerfile.ports import PortWord
     from tierce.dockerfile.words import Rules
 
     Reporter = Callable[..., None]
@@ -134,13 +134,11 @@ def check_secret(keyword: str, name: str, report: Reporter) -> None:
         report(lint.SECRETS_USED_IN_ARG_OR_ENV, keyword, name)
 
 
-def check_port(text: str, report: Reporter) -> None:
-    address, host, container = split_port(text)
-    protocol = container.partition("/")[2]
-    if protocol != protocol.lower():
-        report(lint.EXPOSE_PROTO_CASING, text)
-    if address or host:
-        report(lint.EXPOSE_INVALID_FORMAT, text)
+def check_port(word: PortWord, report: Reporter) -> None:
+    if word.protocol != word.protocol.lower():
+        report(lint.EXPOSE_PROTO_CASING, word.text)
+    if word.address or word.host:
+        report(lint.EXPOSE_INVALID_FORMAT, word.text)
 
 
 def check_sources(

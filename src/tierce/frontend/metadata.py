@@ -5,7 +5,7 @@ from __future__ import annotations
 from tierce.dockerfile import instructions as df
 from tierce.dockerfile import lint
 from tierce.dockerfile.gotext import duration_text, plain_list, quoted_list
-from tierce.dockerfile.ports import parse_port
+from tierce.dockerfile.ports import exposed_ports, read_port
 from tierce.errors import InvalidValue
 from tierce.frontend.arguments import NOT_IN_ENVIRONMENT
 from tierce.frontend.context import Context
@@ -141,9 +141,9 @@ def _arg(context: Context, stage: Stage, command: df.Arg) -> str:
 def _expose(context: Context, stage: Stage, image: ImageDraft, command: df.Expose) -> list[str]:
     words = [word for text in command.ports for word in context.expand_words(text, stage)]
     ports: list[str] = []
-    for word in words:
-        ports += parse_port(word)
+    for word in map(read_port, words):
         check_port(word, context.report)
+        ports += exposed_ports(word)
     image.add_ports(ports)
     return ports
 

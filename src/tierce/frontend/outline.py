@@ -59,7 +59,11 @@ def outline(
     linter: Linter,
     find_ignore: Callable[[], Ignore | None],
 ) -> Outline:
-    """Lower a target to find out what its build takes. Raises what `lower` raises."""
+    """Lower a target to find out what its build takes. Raises what `lower` raises.
+
+    As in BuildKit, it is for the platform of this machine, whatever the options say.
+    """
+    options = options.replace(platform=None)
     lowering = Lowering(dockerfile, options, linter, find_ignore)
     target = lowering.lower(resolver)
     reached = list(_reached(target))

@@ -3,7 +3,7 @@
 import pytest
 
 from tierce.dockerfile.mounts import MountSpec, parse_mount, split_fields
-from tierce.dockerfile.ports import parse_port
+from tierce.dockerfile.ports import exposed_ports, read_port
 from tierce.errors import InvalidValue
 
 
@@ -90,7 +90,7 @@ def test_bad_user_ids(number: str) -> None:
     ],
 )
 def test_ports(text: str, ports: list[str]) -> None:
-    assert parse_port(text) == ports
+    assert exposed_ports(read_port(text)) == ports
 
 
 @pytest.mark.parametrize(
@@ -98,4 +98,4 @@ def test_ports(text: str, ports: list[str]) -> None:
 )
 def test_bad_ports(text: str) -> None:
     with pytest.raises(InvalidValue, match="invalid"):
-        parse_port(text)
+        exposed_ports(read_port(text))

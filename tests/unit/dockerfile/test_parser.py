@@ -196,7 +196,7 @@ def test_error_has_file_lines_and_source() -> None:
     with pytest.raises(DockerfileError) as caught:
         parse(text, "build/Dockerfile")
     error = caught.value
-    assert (error.file, error.line, error.end_line) == ("build/Dockerfile", 2, 3)
+    assert (error.file, error.line, error.end_line) == ("build/Dockerfile", 2, 4)
     assert error.source == text
 
 
@@ -206,4 +206,4 @@ def test_mistakes_of_a_trigger_are_placed_on_the_from_that_brings_it() -> None:
         parse_as_trigger("RUN <<E", file, 2, 3)
     assert (caught.value.line, caught.value.end_line) == (2, 3)
     assert caught.value.source == file.source
-    assert caught.value.message == "dockerfile parse error on line 2: unterminated heredoc"
+    assert caught.value.message == "unterminated heredoc"
