@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 
-from tierce import builder, export
+from tierce import builder, export, worker
 from tierce.builder.contexts import open_context
 from tierce.builder.definition import read_definition
 from tierce.builder.images import ImageResolver
@@ -18,8 +18,10 @@ from tierce.builder.request import BuildRequest, BuildResult
 from tierce.dockerfile.parser import parse
 from tierce.errors import BuildError, Cancelled
 from tierce.export.image import Built, export_image
+from tierce.frontend.entitlements import NETWORK_HOST
 from tierce.frontend.lower import lower
 from tierce.frontend.options import Options
+from tierce.graph.ops import Limits
 from tierce.oci.platform import Platform
 from tierce.oci.reference import Reference
 from tierce.solver.reporting import reported_step
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from tierce.frontend.options import Plan
     from tierce.solver.progress import Listener, VertexWarning
     from tierce.store import Store
+    from tierce.worker.credentials import Credentials
 
 _LOCK_POLL_SECONDS = 0.02
 
@@ -70,6 +73,13 @@ class _Build:
         self._tags = [_tag(text) for text in request.tags]
         self._options = options_of(request)
         self._caching: Caching | None = None
+        self._credentials: Credentials | None = None
+        if request.secrets or request.ssh:
+            self._credentials = worker.credentials.Credentials(
+                request.secrets, request.ssh, dict(request.environment)
+            )
+        if request.limits != Limits():
+            builder.limits.check(request.limits)
         if request.outputs:
             export.check_outputs(request.outputs)
         if request.cache_from or request.cache_to or request.explain:
@@ -99,10 +109,9 @@ class _Build:
         contexts = {"context": context} if context else {}
         image_steps = {layer.vertex.digest for layer in plan.layers}
         caching, records = self._caching, self._store.records
-        with Runner(self._store, image_steps) as runner:
-            worker = BuildWorker(self._store, contexts, runner)
+        with Runner(self._store, image_steps, self._credentials) as runner:
             solver = Solver(
-                worker,
+                BuildWorker(self._store, contexts, runner),
                 records if caching is None else caching.records(plan.platform),
                 self._lock,
                 self._listener,
@@ -179,6 +188,8 @@ def options_of(request: BuildRequest) -> Options:
         network=request.network,
         add_hosts=request.add_hosts,
         source_date_epoch=request.source_date_epoch,
+        allow=(*request.allow, *((NETWORK_HOST,) if request.network == "host" else ())),
+        limits=request.limits,
     )
 
 

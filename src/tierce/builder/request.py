@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tierce.graph.ops import Limits
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from tierce.export.outputs import Output
     from tierce.oci.digest import Digest
     from tierce.solver.progress import VertexWarning
+    from tierce.worker.credentials import SecretSource, SshSource
 
 
 class BuildRequest(Value):
@@ -27,6 +29,10 @@ class BuildRequest(Value):
     `no_cache` runs all steps again, `no_cache_stages` those of some stages. `cache_from` and
     `cache_to` are values of `tierce.export.cache.options`. With `explain`, the listener is told
     of each step that was not cached what differed (`StepExplained`).
+
+    `secrets` and `ssh` are values of `tierce.worker.credentials`: what steps may read, and what
+    becomes no part of the image. `allow` are entitlements: "network.host", which a `network` of
+    "host" brings with it, and "security.insecure". `limits` hold for each step.
     """
 
     context: str = "."
@@ -49,6 +55,10 @@ class BuildRequest(Value):
     cache_from: tuple[CacheSource, ...] = ()
     cache_to: tuple[CacheExport, ...] = ()
     explain: bool = False
+    secrets: tuple[SecretSource, ...] = ()
+    ssh: tuple[SshSource, ...] = ()
+    allow: tuple[str, ...] = ()
+    limits: Limits = Limits()
 
 
 class BuildResult(Value):

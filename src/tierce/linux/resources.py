@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from tierce.errors import UsageError
 from tierce.values import Value
 
 MEMORY, CPU, CPUSET = "memory", "cpu", "cpuset"
@@ -15,6 +16,11 @@ MEMORY, CPU, CPUSET = "memory", "cpu", "cpuset"
 _DEFAULT_PERIOD = 100_000
 _LEAST_SHARES, _MOST_SHARES = 2, 262_144
 _SWAP_FILE = "memory.memsw.limit_in_bytes"
+
+_LEAST_MEMORY = 6 << 20
+_LARGEST_NUMBER = 8192
+_PROCESSORS = "/sys/devices/system/cpu/online"
+_NODES = "/sys/devices/system/node/online"
 
 Settings = list[tuple[str, str]]
 """Names of files in a group's directory and what is written to them, in this order."""
@@ -50,6 +56,73 @@ class Resources(Value):
     def all_memory(self) -> int:
         """Memory and swap together in bytes; -1: no limit, 0: nothing is said."""
         return self.memory_swap or 2 * self.memory
+
+
+def check(resources: Resources) -> None:
+    """Refuse what no machine, or not this one, can hold to; in docker's words.
+
+    Raises UsageError.
+    """
+    problem = _memory_problem(resources) or _cpu_problem(resources)
+    for wanted, what, path in (
+        (resources.cpuset_cpus, "CPUs", _PROCESSORS),
+        (resources.cpuset_mems, "memory nodes", _NODES),
+    ):
+        if wanted and not problem:
+            problem = _set_problem(wanted, what, path)
+    if problem:
+        raise UsageError(problem)
+
+
+def _memory_problem(resources: Resources) -> str:
+    memory, swap = resources.memory, resources.memory_swap
+    if memory and memory < _LEAST_MEMORY:
+        return "Minimum memory limit allowed is 6MB"
+    if memory and 0 < swap < memory:
+        return "Minimum memoryswap limit should be larger than memory limit, see usage"
+    if not memory and swap > 0:
+        return "You should always set the Memory limit when using Memoryswap limit, see usage"
+    return "" if swap >= -1 else f"invalid memory-swap value: {swap}"
+
+
+def _cpu_problem(resources: Resources) -> str:
+    if resources.cpu_period and not 1000 <= resources.cpu_period <= 1_000_000:
+        return (
+            "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)"
+        )
+    if resources.cpu_quota > 0 and resources.cpu_quota < 1000:
+        return "CPU cfs quota can not be less than 1ms (i.e. 1000)"
+    if resources.cpu_shares < 0:
+        return f"invalid cpu-shares value: {resources.cpu_shares}: must be > 0"
+    return ""
+
+
+def _set_problem(wanted: str, what: str, path: str) -> str:
+    try:
+        numbers = parse_set(wanted)
+    except ValueError:
+        kind = "cpus" if what == "CPUs" else "mems"
+        return f"Invalid value {wanted} for cpuset {kind}"
+    try:
+        with open(path, encoding="ascii") as file:
+            available = file.read().strip()
+    except FileNotFoundError:
+        return ""  # without such nodes, the kernel has the say
+    if numbers <= parse_set(available):
+        return ""
+    return f"Requested {what} are not available - requested {wanted}, available: {available}"
+
+
+def parse_set(text: str) -> set[int]:
+    """The numbers of a list as "0-3,7". Raises ValueError."""
+    numbers: set[int] = set()
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        low, high = int(first), int(last if dash else first)
+        if not 0 <= low <= high <= _LARGEST_NUMBER:
+            raise ValueError(part)
+        numbers.update(range(low, high + 1))
+    return numbers
 
 
 def legacy_settings(resources: Resources, controller: str) -> Settings:

@@ -11,6 +11,7 @@ from tierce.linux.resources import Resources
 from tierce.runtime.bundle import DEFAULT_PATH, SHM_SIZE, ProcessSpec
 from tierce.runtime.probe import choose_runtime
 from tierce.runtime.steps import StepRunner, StepSpec
+from tierce.worker.credentials import Credentials
 from tierce.worker.hasher import Hasher
 from tierce.worker.logs import StepLog
 from tierce.worker.mounts import StepMounts
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from tierce.store import Store
     from tierce.store.snapshots import Active
     from tierce.worker.agents import Agents
-    from tierce.worker.credentials import Credentials
     from tierce.worker.results import Result
 
 
@@ -38,9 +38,11 @@ class ExecRunner:
     background as soon as its step ends, while the next one runs.
     """
 
-    def __init__(self, store: Store, image_steps: set[str], credentials: Credentials) -> None:
+    def __init__(
+        self, store: Store, image_steps: set[str], credentials: Credentials | None = None
+    ) -> None:
         self._store = store
-        self._credentials = credentials
+        self._credentials = credentials or Credentials()
         self._agents: Agents | None = None
         self._image_steps = image_steps
         self._steps: StepRunner | None = None

@@ -71,10 +71,15 @@ class StepMounts:
             else:
                 self._add_agent(mount)
 
-    def _bind(self, mount: Bind) -> BindMount:
+    def files_of(self, mount: Bind) -> tuple[FileSystem, str]:
+        """The file system that a bind mount shows, and the path in it. Raises BuildError."""
         result, source = self._inputs[mount.input], mount.source
         if not isinstance(result, FileSystem):
             result, source = self._gathered(result, source)
+        return result, source
+
+    def _bind(self, mount: Bind) -> BindMount:
+        result, source = self.files_of(mount)
         root = self._stack.enter_context(self._mounted(result, read_only=mount.read_only))
         return BindMount(mount.target, tuple(root), source, read_only=mount.read_only)
 
@@ -179,4 +184,6 @@ def _tmpfs(mount: Tmpfs) -> BindMount:
     """BuildKit mounts it with these options, and the kernel with its defaults."""
     size = (f"size={mount.size}",) if mount.size else ()
     root = MountSpec("tmpfs", "tmpfs", "", ("nosuid", *size))
-    return BindMount(mount.target, (root,), read_only=mount.read_only)
+    # Said again, as the options of a mount are lost when it is bound elsewhere.
+    options = ("rprivate", "nosuid")
+    return BindMount(mount.target, (root,), read_only=mount.read_only, options=options)

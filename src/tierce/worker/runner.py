@@ -6,7 +6,6 @@ import os
 import threading
 
 from tierce import runtime, worker
-from tierce.worker.credentials import Credentials
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from tierce.graph.ops import Exec
     from tierce.solver.types import Step
     from tierce.store import Store
+    from tierce.worker.credentials import Credentials
     from tierce.worker.exec import ExecRunner
     from tierce.worker.results import FileSystem, Result
 
@@ -30,7 +30,7 @@ class Runner:
     ) -> None:
         """`image_steps` are the digests of vertices whose layers will be part of an image."""
         self._store = store
-        self._credentials = credentials or Credentials()
+        self._credentials = credentials
         self._image_steps = image_steps
         self._runner: ExecRunner | None = None
         self._guard = threading.Lock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from tierce.cli.limitflags import LIMIT_NAMES
 from tierce.cli.table import load_module
 from tierce.client.builds import BuildRequest
 from tierce.errors import UsageError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 NETWORKS = ("default", "host", "none")
 _CACHE_FLAGS = ("cache-from", "cache-to", "no-cache-filter")
+_LENDING_FLAGS = ("allow", "secret", "ssh")
 _INLINE_CACHE = "BUILDKIT_INLINE_CACHE"
 _OUTPUT_FLAGS = ("annotation", "attest", "load", "output", "provenance", "push", "sbom")
 
@@ -57,7 +59,20 @@ def request_of(options: Parsed, session: Session) -> BuildRequest:
         squash=options.flag("squash"),
         explain=options.flag("explain"),
         **_caches(options),
+        **_lent(options),
     )
+
+
+def _lent(options: Parsed) -> dict[str, Any]:
+    """What steps are lent, allowed, and may use at most. Raises UsageError."""
+    fields: dict[str, Any] = {}
+    if any(options.given(name) for name in _LENDING_FLAGS):
+        fields |= load_module("tierce.cli.building.secrets").lent(options)
+    if any(options.given(name) for name in (*LIMIT_NAMES, "isolation", "resource")):
+        limits = load_module("tierce.cli.limits")
+        limits.check_isolation(options.text("isolation"))
+        fields["limits"] = limits.limits_of(options, options.texts("resource"))
+    return fields
 
 
 def _caches(options: Parsed) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import threading
 
 from tierce.cli.building.request import request_of
 from tierce.cli.flags import Command, Flag, Parsed
+from tierce.cli.limitflags import LIMIT_FLAGS
 from tierce.cli.progress import make_renderer
 from tierce.cli.table import load_module
 from tierce.client.builds import Builds
@@ -22,6 +23,8 @@ COMMAND = Command(
     short="Build an image from a Dockerfile",
     flags=(
         Flag("add-host", kind="list", help='Add a custom host-to-IP mapping ("host:ip")'),
+        Flag("allow", kind="list",
+             help='Allow extra privileged entitlement ("network.host", "security.insecure")'),
         Flag("annotation", kind="list", help="Add annotation to the image"),
         Flag("attest", kind="list", help='Attestation parameters (only "disabled=true")'),
         Flag("build-arg", kind="map", help="Set build-time variables"),
@@ -35,6 +38,7 @@ COMMAND = Command(
         Flag("explain", help="Tell of each step that was not cached what differed"),
         Flag("file", "f", kind="string", help='Name of the Dockerfile (default "PATH/Dockerfile")'),
         Flag("iidfile", kind="string", help="Write the image ID to a file"),
+        Flag("isolation", kind="string", hidden=True),
         Flag("label", kind="map", help="Set metadata for an image"),
         Flag("load", help='Shorthand for "--output=type=docker"'),
         Flag("metadata-file", kind="string", help="Write build result metadata to a file"),
@@ -51,10 +55,18 @@ COMMAND = Command(
         Flag("pull", help="Always attempt to pull all referenced images"),
         Flag("push", help='Shorthand for "--output=type=registry"'),
         Flag("quiet", "q", help="Suppress the build output and print image ID on success"),
+        Flag("resource", kind="list",
+             help='Resource limits of build steps (format: "memory=2g", "cpu-quota=50000")'),
         Flag("sbom", kind="string", help='SBOM attestation (only "false")'),
+        Flag("secret", kind="list",
+             help='Secret to expose to the build (format: "id=mysecret[,src=/local/secret]")'),
         Flag("squash", help="Squash newly built layers into a single new layer"),
+        Flag("ssh", kind="list",
+             help='SSH agent socket or keys to expose to the build '
+                  '(format: "default|<id>[=<socket>|<key>[,<key>]]")'),
         Flag("tag", "t", kind="list", help='Name and optionally a tag (format: "name:tag")'),
         Flag("target", kind="string", help="Set the target build stage to build"),
+        *LIMIT_FLAGS,
     ),
     minimum=1,
     maximum=1,
