@@ -81,6 +81,7 @@ class Stage:
         self.steps: list[Step] = []
         self.triggers_done = False
         self.steps_shown = 0
+        self._step_total: int | None = None
         # Below: the state, once lowering has begun.
         self.vertex: Vertex | None = None
         self.image: ImageDraft | None = None
@@ -104,9 +105,14 @@ class Stage:
 
     @property
     def step_total(self) -> int:
-        """The number behind the slash in "[2/8]": FROM an image, and what makes vertices."""
-        steps = sum(isinstance(step.command, _STEP_TYPES) for step in self.steps)
-        return steps + (self.base is None and not self.is_scratch)
+        """The number behind the slash in "[2/8]": FROM an image, and what makes vertices.
+
+        Asked for once all steps are there, those of triggers too.
+        """
+        if self._step_total is None:
+            steps = sum(isinstance(step.command, _STEP_TYPES) for step in self.steps)
+            self._step_total = steps + (self.base is None and not self.is_scratch)
+        return self._step_total
 
     def sources(self) -> Iterator[Stage | External]:
         """Everything that has to be built or found before this stage."""
