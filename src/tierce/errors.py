@@ -131,7 +131,11 @@ class DockerfileError(TierceError):
 
 
 class BuildError(TierceError):
-    """`vertex` is the name of the step that failed, or empty; the place as in DockerfileError."""
+    """`vertex` is the name of the step that failed, or empty; the place as in DockerfileError.
+
+    `failed_step` is the id under which what the step left is kept, or empty: a container can be
+    run in its place.
+    """
 
     def __init__(
         self,
@@ -150,6 +154,7 @@ class BuildError(TierceError):
         self.line = line
         self.end_line = end_line or line
         self.source = source
+        self.failed_step = ""
 
 
 class StepFailed(BuildError):

@@ -12,6 +12,7 @@ RULE = "-" * 20
 LINES_AROUND_ONE = 4
 LINES_AROUND_SEVERAL = 2
 LONGEST_LINE = 200
+SHORT_ID = 12
 
 
 def write_build_error(error: DockerfileError | BuildError, stream: TextIO) -> None:
@@ -20,7 +21,14 @@ def write_build_error(error: DockerfileError | BuildError, stream: TextIO) -> No
     stream.write(f"ERROR: {error.message}\n")
     if error.hint:
         stream.write(f"hint: {error.hint}\n")
+    if isinstance(error, BuildError) and error.failed_step:
+        stream.write(f"hint: {look_around(error.failed_step)}\n")
     stream.flush()
+
+
+def look_around(failed_step: str) -> str:
+    """How to see what a failed step left."""
+    return f"look around in the step: tierce container run -it {failed_step[:SHORT_ID]} sh"
 
 
 def excerpt(error: DockerfileError | BuildError) -> str:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import stat
 import time
+from contextlib import ExitStack
 
-from tierce.containers import environment
+from tierce.containers import environment, steps
 from tierce.containers.foreground import Streams, run_with_pipes, run_with_terminal
 from tierce.containers.names import random_name
 from tierce.containers.request import HostPath, RunRequest
 from tierce.containers.state import EXITED, RUNNING, ContainerState
 from tierce.containers.sweep import remove, sweep
 from tierce.containers.terminal import size_of
-from tierce.errors import Conflict, ContainerError, TierceError, UsageError
+from tierce.errors import Conflict, ContainerError, NotFound, TierceError, UsageError
 from tierce.linux.mounts import MountSpec
 from tierce.oci.config import ContainerConfig
+from tierce.oci.digest import Digest
 from tierce.oci.platform import Platform
 from tierce.runtime import capabilities
 from tierce.runtime import launcher as launchers
@@ -26,6 +28,8 @@ from tierce.runtime.probe import choose_runtime
 from tierce.runtime.resolver import container_hosts, resolv_conf
 from tierce.store import Store
 from tierce.store.containers import ContainerRow
+from tierce.store.failed_steps import StepProcess
+from tierce.values import Value
 
 _NAME_ATTEMPTS = 20
 
@@ -43,12 +47,15 @@ def run(store: Store, request: RunRequest, streams: Streams | None = None) -> in
     launchers.sweep(bundles)
     sweep(store)
     runtime = choose_runtime(store.paths)
-    isolation = _isolation(request)
-    rules = isolation.device_rules if runtime.shares_cgroup else ()
-    with Launcher(bundles, rules) as launcher:
+    with ExitStack() as stack:
         # The container's row then protects what it uses, so that a long run holds up no collection.
         with store.leases.ensure("container run"):
-            made = _Made(store, request, launcher.name)
+            source = find_source(store, request)
+            isolation = _isolation(request, source.step)
+            mounts = stack.enter_context(steps.open_mounts(store, source.step))
+            rules = isolation.device_rules if runtime.shares_cgroup else ()
+            launcher = stack.enter_context(Launcher(bundles, rules))
+            made = _Made(store, request, source, mounts, launcher.name)
         try:
             with (
                 Engine(runtime, launcher) as engine,
@@ -70,22 +77,65 @@ def run(store: Store, request: RunRequest, streams: Streams | None = None) -> in
     return status
 
 
+class Source(Value):
+    """What a container is made of: an image, or a step of a build that failed.
+
+    `id` is that of the image (the digest of its config) or of the step.
+    """
+
+    id: str
+    config: ContainerConfig
+    diff_ids: tuple[Digest, ...] = ()
+    snapshot: int | None = None
+    step: StepProcess = StepProcess()
+
+    def file_system(self, store: Store) -> int | None:
+        """The snapshot to write upon. Raises NotFound for lost layers."""
+        if not self.diff_ids:
+            return self.snapshot
+        found = store.snapshots.for_layers(self.diff_ids)
+        return None if found is None else found.id
+
+
+def find_source(store: Store, request: RunRequest) -> Source:
+    """The image that a request means or, where there is none, the failed step.
+
+    Raises NotFound, InvalidValue for the beginning of several ids.
+    """
+    platform = Platform.parse(request.platform) if request.platform else None
+    try:
+        image = store.images.resolve(request.image, platform)
+    except NotFound:
+        step = store.failed_steps.find(request.image)
+        if step is None:
+            raise
+        process = store.failed_steps.process(step)
+        return Source(step.id, steps.config_of(process), snapshot=step.snapshot, step=process)
+    config = store.images.config(image)
+    return Source(str(image.config), config.config, config.diff_ids)
+
+
 class _Made:
     """The container's row and writable layer."""
 
-    def __init__(self, store: Store, request: RunRequest, launcher: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        request: RunRequest,
+        source: Source,
+        mounts: tuple[BindMount, ...],
+        launcher: str,
+    ) -> None:
         self._store = store
         self._request = request
-        platform = Platform.parse(request.platform) if request.platform else None
-        image = store.images.resolve(request.image, platform)
-        image_config = store.images.config(image)
-        self._config = image_config.config
+        self._config = source.config
+        self._step = source.step
+        self._mounts = mounts
         self.id = os.urandom(32).hex()
         self._state = self._make_state(launcher)
-        parent = store.snapshots.for_layers(image_config.diff_ids)
-        self._active = store.snapshots.prepare(parent.id if parent else None)
+        self._active = store.snapshots.prepare(source.file_system(store))
         try:
-            self._row = self._add_row(str(image.config))
+            self._row = self._add_row(source.id)
         except BaseException:
             store.snapshots.discard(self._active)
             raise
@@ -96,7 +146,8 @@ class _Made:
         """What the runtime is to make, in an isolation whose hostname is not set yet."""
         request, state = self._request, self._state
         hostname = state.hostname
-        hosts = container_hosts(hostname, request.hosts, host_network=isolation.host_network)
+        added = (*self._step.hosts, *request.hosts)
+        hosts = container_hosts(hostname, added, host_network=isolation.host_network)
         return ContainerSpec(
             root=tuple(self._store.snapshots.mounts(self._active)),
             process=ProcessSpec(
@@ -108,7 +159,7 @@ class _Made:
                 size=size_of(streams.stdout) if request.terminal else None,
             ),
             isolation=isolation.replace(hostname=hostname),
-            binds=tuple(_bind(path) for path in request.binds),
+            binds=(*self._mounts, *(_bind(path) for path in request.binds)),
             files=(
                 _file("/etc/resolv.conf", resolv_conf(host_network=isolation.host_network)),
                 _file("/etc/hosts", hosts),
@@ -221,13 +272,17 @@ def _check_source(bind: HostPath) -> None:
         raise ContainerError(f"make directory {bind.source}: {error.strerror}") from error
 
 
-def _isolation(request: RunRequest) -> Isolation:
+def _isolation(request: RunRequest, step: StepProcess) -> Isolation:
+    """What a request says or, where it says nothing, the step that it takes the place of."""
+    network = step.network if request.network == "default" else request.network
+    insecure = step.security == "insecure" and not request.privileged
     return Isolation(
         hostname="",
-        host_network=request.network != "none",
-        privileged=request.privileged,
+        host_network=network != "none",
+        privileged=request.privileged or insecure,
         read_only=request.read_only,
-        capabilities=capabilities.ALL if request.privileged else capabilities.DEFAULT,
+        capabilities=capabilities.ALL if request.privileged or insecure else capabilities.DEFAULT,
+        insecure=insecure,
     )
 
 

@@ -6,12 +6,13 @@ import threading
 from contextlib import ExitStack
 
 from tierce import worker
-from tierce.errors import BuildError, ContainerError, StepFailed
+from tierce.errors import BuildError, ContainerError, StepFailed, TierceError
 from tierce.linux.resources import Resources
 from tierce.runtime.bundle import DEFAULT_PATH, SHM_SIZE, ProcessSpec
 from tierce.runtime.probe import choose_runtime
 from tierce.runtime.steps import StepRunner, StepSpec
 from tierce.worker.credentials import Credentials
+from tierce.worker.failures import keep_step, mounts_of
 from tierce.worker.hasher import Hasher
 from tierce.worker.logs import StepLog
 from tierce.worker.mounts import StepMounts
@@ -39,9 +40,15 @@ class ExecRunner:
     """
 
     def __init__(
-        self, store: Store, image_steps: set[str], credentials: Credentials | None = None
+        self,
+        store: Store,
+        image_steps: set[str],
+        credentials: Credentials | None = None,
+        build: str = "",
     ) -> None:
+        """`build` says whose the failed steps are that are kept; see `store.failed_steps`."""
         self._store = store
+        self._build = build
         self._credentials = credentials or Credentials()
         self._agents: Agents | None = None
         self._image_steps = image_steps
@@ -58,8 +65,8 @@ class ExecRunner:
     def run(self, op: Exec, base: FileSystem, inputs: Sequence[Result], step: Step) -> FileSystem:
         """Run a process; the file system that it leaves.
 
-        Raises StepFailed when it exits with an error, BuildError when it cannot be started,
-        Cancelled, RuntimeUnavailable.
+        Raises StepFailed when it exits with an error, and keeps what it left then; BuildError
+        when it cannot be started, Cancelled, RuntimeUnavailable.
         """
         log = StepLog(self._store.paths.logs, step.vertex.digest)
         snapshots = self._store.snapshots
@@ -70,6 +77,9 @@ class ExecRunner:
             if end.status:
                 raise _exited(op, step, end, log)
             committed = snapshots.commit(active)
+        except StepFailed as error:
+            self._keep(op, active, inputs, step, error)
+            raise
         except ContainerError as error:
             failure = BuildError(f"{_process_failed(op)}: {error.message}", hint=error.hint)
             self._failed(active)
@@ -94,6 +104,20 @@ class ExecRunner:
             mounts.open(op.mounts)
             spec = _step_spec(op, self._store.snapshots.mounts(active), mounts)
             return self._runner().run(spec, log=output, cancel=step.cancelled)
+
+    def _keep(
+        self, op: Exec, active: Active, inputs: Sequence[Result], step: Step, error: StepFailed
+    ) -> None:
+        """Keep what a failed step left, and say so in its error."""
+        try:
+            with StepMounts(self._store, inputs, self._credentials, self._open_agents) as mounts:
+                seen = mounts_of(op, mounts)
+            kept = keep_step(self._store, self._build, step.vertex.name, op, active, seen)
+        except TierceError as reason:
+            self._failed(active)
+            error.hint = error.hint or f"what the step left could not be kept: {reason.message}"
+        else:
+            error.failed_step = kept.id
 
     def _failed(self, active: Active) -> None:
         """What becomes of the file system of a step that did not succeed."""

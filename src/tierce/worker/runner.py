@@ -26,10 +26,18 @@ class Runner:
     """
 
     def __init__(
-        self, store: Store, image_steps: set[str], credentials: Credentials | None = None
+        self,
+        store: Store,
+        image_steps: set[str],
+        credentials: Credentials | None = None,
+        build: str = "",
     ) -> None:
-        """`image_steps` are the digests of vertices whose layers will be part of an image."""
+        """`image_steps` are the digests of vertices whose layers will be part of an image.
+
+        `build` says whose the failed steps are that are kept; see `store.failed_steps`.
+        """
         self._store = store
+        self._build = build
         self._credentials = credentials
         self._image_steps = image_steps
         self._runner: ExecRunner | None = None
@@ -50,5 +58,7 @@ class Runner:
         """See `ExecRunner.run`."""
         with self._guard:
             if self._runner is None:
-                self._runner = worker.ExecRunner(self._store, self._image_steps, self._credentials)
+                self._runner = worker.ExecRunner(
+                    self._store, self._image_steps, self._credentials, self._build
+                )
         return self._runner.run(op, base, inputs, step)
