@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from tierce import frontend
 from tierce.dockerfile import words as shell_words
-from tierce.dockerfile.gotext import SPACES, quote
+from tierce.dockerfile.gotext import SPACES
 from tierce.dockerfile.instructions import Copy
 from tierce.dockerfile.lexer import Heredoc
 from tierce.errors import InvalidValue
 from tierce.frontend.context import Context
+from tierce.frontend.documents import document_vertex
 from tierce.frontend.image import ImageDraft
 from tierce.frontend.paths import absolute, destination, is_git, is_url
 from tierce.frontend.stages import Stage, Step
 from tierce.graph.modes import parse_mode
 from tierce.graph.ops import Copy as CopyOp
-from tierce.graph.ops import CopyPart, MakeFile, Merge, Op, Scratch
+from tierce.graph.ops import CopyPart, Merge, Op, Scratch
 from tierce.graph.patterns import compile_patterns
 from tierce.graph.vertex import Vertex
 
@@ -22,6 +23,7 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from tierce.graph.ops import GitSource
 
+_DOCUMENT_MODE = 0o644
 _DOCUMENT = shell_words.Rules(plain_quotes=True)
 """Variables in heredocs; the escape is that of shells, whatever the directive says."""
 
@@ -153,21 +155,10 @@ def _add_with_parents(copying: _Copying, source: str) -> None:
 
 def _add_document(copying: _Copying, document: Heredoc) -> None:
     """Add a heredoc, as a file that has its name."""
-    context = copying.context
     text = document.text
     if document.expand:
-        text = context.expand(text, copying.stage, _DOCUMENT)
-    path = absolute(document.name)
-    if path.count("/") > 1 or path == "/":
-        raise InvalidValue(
-            f"cannot write a heredoc to {quote(document.name)}: not the name of a file",
-            value=document.name,
-        )
-    vertex = context.vertex(
-        MakeFile(path, text.encode("utf-8", "surrogateescape")),
-        [context.vertex(Scratch())],
-        name="[internal] preparing inline document",
-    )
+        text = copying.context.expand(text, copying.stage, _DOCUMENT)
+    vertex, path = document_vertex(copying.context, document.name, text, _DOCUMENT_MODE)
     copying.add(vertex, path, literal=True)
 
 

@@ -7,13 +7,18 @@ from tierce.dockerfile.gotext import SPACES
 from tierce.dockerfile.instructions import Run
 from tierce.errors import InvalidValue
 from tierce.frontend.context import Context
+from tierce.frontend.documents import document_vertex
 from tierce.frontend.entitlements import check_step
 from tierce.frontend.image import ImageDraft
 from tierce.frontend.mounts import Mounts
 from tierce.frontend.paths import absolute
 from tierce.frontend.stages import Stage, Step
-from tierce.graph.ops import Exec
+from tierce.graph.ops import Bind, Exec
 from tierce.graph.vertex import Vertex
+
+_SCRIPTS = "/dev/pipes"
+_SCRIPT_MODE = 0o755
+"""A heredoc that names its interpreter is a file there, for the one step."""
 
 
 def lower_run(
@@ -29,18 +34,25 @@ def lower_run(
             "device feature is only supported in Dockerfile frontend 1.14.0-labs or later"
         )
     words, summary = _command_words(command)
+    inputs = [base]
+    script: tuple[Bind, ...] = ()
+    if summary and words[0].startswith("#!"):
+        document = command.source.heredocs[0]
+        vertex, path = document_vertex(context, document.name, words[0], _SCRIPT_MODE)
+        words = (_SCRIPTS + path,)
+        inputs.append(vertex)
+        script = (Bind(_SCRIPTS, 1),)
     if command.command.is_shell:
         words = (*image.command_shell, *words)
     if any("\0" in word for word in words):
         raise InvalidValue("a command cannot hold a NUL byte")
-    inputs = [base]
     mounts = Mounts.read(context, stage, command.mounts, step.sources, inputs)
     operation = Exec(
         args=words,
         env=(*stage.environment.items(), *mounts.environment),
         cwd=absolute(stage.directory),
         user=image.user,
-        mounts=mounts.operations,
+        mounts=(*mounts.operations, *script),  # last, as none may hide it
         network=network,
         hosts=options.add_hosts,
         security=command.security,
@@ -72,8 +84,6 @@ def _command_words(command: Run) -> tuple[tuple[str, ...], str]:
         return (text + documents,), ""
     # A heredoc alone is the script, for shells that know of no heredocs too.
     script = heredocs[0].text
-    if script.startswith("#!"):
-        raise InvalidValue("RUN of a heredoc that begins with #! is not supported yet")
     lines = heredocs[0].content.strip(SPACES).replace("\r\n", "\n").split("\n")
     return (script,), f" ({lines[0]}{'...' if len(lines) > 1 else ''})"
 
