@@ -125,8 +125,7 @@ class CacheOnly(Value):
     """Nothing but what the cache remembers."""
 
 
-if TYPE_CHECKING:
-    Output = ImageOutput | ArchiveOutput | TarballOutput | LocalOutput | CacheOnly
+Output = ImageOutput | ArchiveOutput | TarballOutput | LocalOutput | CacheOnly
 
 
 def check_outputs(outputs: Sequence[Output]) -> None:

@@ -51,6 +51,7 @@ def squash(store: Store, built: Built, finished: Finished, *, epoch: int | None 
         created=created,
         diff_ids=(*diff_ids[:inherited], measured.diff_id),
         history=(*kept, *emptied, History(created, comment=comment)),
+        build_cache="",  # it speaks of layers that are one now
     )
     raw = config.encode()
     return Finished(config, raw, Digest.of(raw), (*finished.layers[:inherited], layer))
