@@ -90,7 +90,9 @@ class Context:
         return words.split(text, stage.environment, self._rules)
 
     def build_context(self, path: str) -> Vertex:
-        """The directory of the caller, of which the path is going to be used."""
+        """The build context, of which the path is going to be used."""
+        if self.options.context is not None:
+            return self.options.context
         self.uses_context = True
         self.context_paths[path] = None
         return self.vertex(LocalSource("context"), name="[internal] load build context")

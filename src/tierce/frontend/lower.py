@@ -12,7 +12,7 @@ from tierce.dockerfile.gotext import well_formed
 from tierce.dockerfile.instructions import Arg, Command, Copy, From, Run, Workdir
 from tierce.dockerfile.parser import Dockerfile, parse_trigger
 from tierce.dockerfile.readers import read_all, read_instruction
-from tierce.errors import DockerfileError, InvalidValue, NotFound
+from tierce.errors import BuildError, DockerfileError, InvalidValue, NotFound
 from tierce.frontend import arguments, metadata
 from tierce.frontend.context import Context
 from tierce.frontend.copy import lower_copy
@@ -22,6 +22,7 @@ from tierce.frontend.options import ImageRequest, Options, Plan, ResolvedImage, 
 from tierce.frontend.paths import absolute, working_directory
 from tierce.frontend.run import lower_run
 from tierce.frontend.stages import External, Stage, StageGraph, Step
+from tierce.graph import ops
 from tierce.graph.ops import Exec, ImageSource, MakeDirectory, Scratch
 from tierce.graph.vertex import Vertex
 from tierce.oci.config import ImageConfig
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from tierce.dockerfile.ignore import Ignore
     from tierce.dockerfile.lint import Linter
 
+    Observer = Callable[[Stage, Step | None], None]
+    """Looks at the state of a stage, as it is after a step, or before all of them (None)."""
+
 __all__ = ["Options", "Plan", "ResolvedImage", "lower"]
 
 
@@ -43,16 +47,19 @@ def lower(
     resolver: Resolver,
     linter: Linter | None = None,
     find_ignore: Callable[[], Ignore | None] = lambda: None,
+    observer: Observer | None = None,
 ) -> Plan:
     """Find out what has to be done to build a Dockerfile.
 
     `resolver` is called with the images that the target needs; images of other stages are not
     asked for. What is questionable is reported by the `linter`; `find_ignore`, which gives the
-    rules of the ignore file, is called when something is copied from the build context. Raises
-    DockerfileError with the place of the mistake, UsageError for options that make no sense, and
-    what the resolver raises.
+    rules of the ignore file, is called when something is copied from the build context; the
+    `observer` with each stage as it begins, then with each of its steps when that is lowered.
+    Raises DockerfileError with the place of the mistake, UsageError for options that make no
+    sense, and what the resolver raises.
     """
     lowering = Lowering(dockerfile, options, linter or lint.silent_linter(), find_ignore)
+    lowering.observer = observer
     return lowering.plan(lowering.lower(resolver))
 
 
@@ -70,6 +77,7 @@ class Lowering:
         find_ignore: Callable[[], Ignore | None],
     ) -> None:
         self._dockerfile = dockerfile
+        self.observer: Observer | None = None
         self._linter = linter
         self._find_ignore = find_ignore
         self._ignore: Ignore | None = None
@@ -82,7 +90,7 @@ class Lowering:
         instructions = read_all(dockerfile, linter)
         self.global_declarations = _before_stages(instructions)
         self._arguments = self._global_arguments(instructions)
-        self.graph = StageGraph(dockerfile, instructions, self._arguments, linter)
+        self.graph = StageGraph(dockerfile, instructions, self._arguments, linter, options.contexts)
         self._epoch = arguments.epoch_of(
             options.build_args, self._arguments, options.source_date_epoch
         )
@@ -150,6 +158,9 @@ class Lowering:
         for user in users:
             if isinstance(user, Stage) and user.base is not None:
                 continue
+            if user.context:
+                self._load_context(user)
+                continue
             if user.reference is not None and user.resolved is None:
                 request = (user.reference, user.platform or self._target)
                 wanted.setdefault(request, []).append(user)
@@ -163,6 +174,18 @@ class Lowering:
             for user in users_of_it:
                 user.resolved = found[request]
                 self._check_image(user, found[request])
+
+    def _load_context(self, user: Stage | External) -> None:
+        """Find the files that a named context has in place of an image, or of all of a stage."""
+        if user.files is not None:
+            return
+        load = self._options.load_context
+        assert load is not None
+        try:
+            user.files = load(user.context, user.platform or self._target)
+        except (BuildError, InvalidValue, NotFound) as error:
+            raise self.graph.error(user.place, error.message, hint=error.hint) from error
+        user.resolved = user.files.image
 
     def _check_image(self, user: Stage | External, found: ResolvedImage) -> None:
         if found.config.diff_ids:
@@ -210,6 +233,8 @@ class Lowering:
 
     def _image_vertex(self, user: Stage | External) -> Vertex:
         """The file system of an image, or of a stage's base. An image may have no layers."""
+        if user.files is not None:
+            return self._context_vertex(user, user.files.vertex)
         resolved = user.resolved
         if resolved is None or not resolved.config.diff_ids:
             return self._context.vertex(Scratch())
@@ -224,6 +249,13 @@ class Lowering:
         else:
             name = f"FROM {resolved.reference}"
         return self._context.vertex(operation, name=name, place=user.place)
+
+    def _context_vertex(self, user: Stage | External, files: Vertex) -> Vertex:
+        """The file system of a named context; a stage begins on one that is the store's."""
+        if isinstance(user, External) or not isinstance(files.op, ops.LocalSource):
+            return files
+        whole = ops.Copy((ops.CopyPart(1, ("/",)),), "/")
+        return self._context.vertex(whole, [self._context.vertex(Scratch()), files])
 
     def _platform_of(self, user: Stage | External, resolved: ResolvedImage) -> Platform:
         """What was asked for; or what the image is for, when nobody asked for anything."""
@@ -242,11 +274,16 @@ class Lowering:
     def _lower_stage(self, stage: Stage) -> None:
         """Lower all steps of a stage; those it is built from are lowered."""
         image = self._begin(stage)
+        observer = self.observer
+        if observer is not None:
+            observer(stage, None)
         for step in stage.steps:
             try:
                 self._lower_step(stage, image, step)
             except InvalidValue as error:
                 raise self.graph.error(step.place, error.message, hint=error.hint) from None
+            if observer is not None:
+                observer(stage, step)
 
     def _begin(self, stage: Stage) -> ImageDraft:
         """Put a stage into the state of what it is built from."""

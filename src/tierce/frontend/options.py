@@ -13,6 +13,21 @@ from tierce.oci.reference import Reference
 from tierce.values import Value
 
 
+class ResolvedImage(Value):
+    """An image that a reference stands for, which is how it is shown in the name of the step."""
+
+    reference: str
+    manifest: Digest
+    config: ImageConfig
+
+
+class NamedContext(Value):
+    """Files that the caller of a build gave a name, and the image that they are of, if any."""
+
+    vertex: Vertex
+    image: ResolvedImage | None = None
+
+
 class Options(Value):
     """What the caller of a build asks for.
 
@@ -24,6 +39,10 @@ class Options(Value):
     `source_date_epoch` (seconds) is the time that the history tells; a build argument
     SOURCE_DATE_EPOCH says the same and wins. `allow` are entitlements (`frontend.entitlements`),
     `limits` what each RUN may use.
+
+    `context` is the build context, None for the directory of the caller. `contexts` are others
+    by name, which replace stages and images that are called so: "target:NAME" is a stage, for
+    anything else `load_context` has the files, and may raise NotFound, BuildError, InvalidValue.
     """
 
     target: str = ""
@@ -39,14 +58,9 @@ class Options(Value):
     source_date_epoch: int | None = None
     allow: tuple[str, ...] = ()
     limits: Limits = Limits()
-
-
-class ResolvedImage(Value):
-    """An image that a reference stands for, which is how it is shown in the name of the step."""
-
-    reference: str
-    manifest: Digest
-    config: ImageConfig
+    context: Vertex | None = None
+    contexts: Mapping[str, str] = {}
+    load_context: Callable[[str, Platform], NamedContext] | None = None
 
 
 class Layer(Value):

@@ -10,7 +10,7 @@ from tierce.dockerfile.suggest import did_you_mean
 from tierce.errors import DockerfileError, InvalidValue
 from tierce.frontend.image import ImageDraft
 from tierce.frontend.lint import check_arguments, check_platform, report_at
-from tierce.frontend.options import ResolvedImage
+from tierce.frontend.options import NamedContext, ResolvedImage
 from tierce.graph.vertex import Vertex
 from tierce.oci.platform import Platform
 from tierce.oci.reference import Reference
@@ -37,6 +37,8 @@ class External:
         self.platform: Platform | None = None
         self.reference: Reference | None = None
         self.resolved: ResolvedImage | None = None
+        self.context = ""  # the name of the build context that is there in its place
+        self.files: NamedContext | None = None
         self.vertex: Vertex | None = None
 
 
@@ -64,7 +66,8 @@ class Stage:
     """What lies between one FROM and the next, and the state it is in while it is lowered.
 
     `base_name` is the image or stage it starts from, variables replaced; `base` the stage, if it
-    is one. `shown_name` is how steps call it, empty in a Dockerfile with only one.
+    is one. `shown_name` is how steps call it, empty in a Dockerfile with only one. `context` is
+    the name of the build context that it starts from, or that `replaces` all of it.
     """
 
     def __init__(self, definition: From, index: int) -> None:
@@ -78,6 +81,9 @@ class Stage:
         self.platform: Platform | None = None
         self.reference: Reference | None = None
         self.resolved: ResolvedImage | None = None
+        self.context = ""
+        self.replaced = False
+        self.files: NamedContext | None = None
         self.steps: list[Step] = []
         self.triggers_done = False
         self.steps_shown = 0
@@ -101,7 +107,7 @@ class Stage:
 
     @property
     def is_scratch(self) -> bool:
-        return self.base is None and self.base_name == SCRATCH
+        return self.base is None and self.base_name == SCRATCH and not self.context
 
     @property
     def step_total(self) -> int:
@@ -136,8 +142,11 @@ class StageGraph:
         instructions: Sequence[From | Command],
         arguments: Mapping[str, str],
         linter: Linter,
+        contexts: Mapping[str, str],
     ) -> None:
+        """`contexts` are those of `Options`."""
         self.dockerfile = dockerfile
+        self._contexts = contexts
         self.stages: list[Stage] = []
         self._by_name: dict[str, Stage] = {}
         self._externals: dict[str, External] = {}
@@ -169,7 +178,8 @@ class StageGraph:
             if isinstance(instruction, From):
                 self._add_stage(instruction)
             elif self.stages:
-                self.stages[-1].steps.append(Step(instruction))
+                if not self.stages[-1].replaced:
+                    self.stages[-1].steps.append(Step(instruction))
             else:
                 assert isinstance(instruction, Arg)  # nothing else stands before FROM
                 self._declared.update([each.name for each in instruction.declarations])
@@ -184,13 +194,52 @@ class StageGraph:
             stage.base = self._by_name.get(stage.base_name)
             if definition.platform:
                 stage.platform = self._platform(stage, report)
-            if stage.base is None and stage.base_name != SCRATCH:
+            self._replace(stage)
+            if stage.base is None and stage.base_name != SCRATCH and not stage.context:
                 stage.reference = self._reference(stage.base_name)
         except InvalidValue as error:
             raise self.error(stage.place, error.message, hint=error.hint) from None
         if stage.name:
             self._by_name[stage.name] = stage
         self.stages.append(stage)
+
+    def _replace(self, stage: Stage) -> None:
+        """Put a named context in the place of a stage, or else of the image it starts from."""
+        if not self._contexts:
+            return
+        if stage.name not in ("context", SCRATCH):
+            stage.context = self._context_named(stage.name)
+            stage.replaced = bool(stage.context)
+        if stage.replaced:
+            stage.base = None
+        elif stage.base is None and stage.base_name != SCRATCH:
+            stage.context = self._context_named(stage.base_name)
+        target = self._target_of(stage.context)
+        if target is not None:
+            stage.base, stage.context = target, ""
+
+    def _context_named(self, name: str) -> str:
+        """The name under which there is a context for a stage or an image; empty for none."""
+        if not self._contexts or not name:
+            return ""
+        try:
+            familiar = Reference.parse(name).familiar.removesuffix(":latest")
+        except InvalidValue:
+            return ""
+        return familiar if familiar in self._contexts else ""
+
+    def _target_of(self, context: str) -> Stage | None:
+        """The stage that a context stands for, if it is one."""
+        scheme, colon, name = self._contexts.get(context, "").partition(":")
+        if scheme != "target" or not colon:
+            return None
+        stage = self._by_name.get(name.lower())
+        if stage is None:
+            raise InvalidValue(
+                f"failed to find target {name} for context {context}",
+                hint="it is a stage of the Dockerfile, before the one that uses it",
+            )
+        return stage
 
     def _expand(
         self,
@@ -280,7 +329,11 @@ class StageGraph:
         external = self._externals.get(name)
         if external is None:
             external = External(name, place)
-            if name != SCRATCH:
+            external.context = self._context_named(name)
+            target = self._target_of(external.context)
+            if target is not None:
+                return target
+            if name != SCRATCH and not external.context:
                 external.reference = self._reference(name)
             self._externals[name] = external
         return external
@@ -343,6 +396,8 @@ class StageGraph:
         if stage.base is not None:
             commands = [step.command for step in stage.base.steps]
             return [each.trigger for each in commands if isinstance(each, OnBuild)]
+        if stage.replaced:
+            return []
         return list(stage.resolved.config.config.on_build) if stage.resolved else []
 
     def suggestion(self, base_name: str) -> str:
