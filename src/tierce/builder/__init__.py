@@ -7,9 +7,9 @@ from tierce.builder.request import BuildRequest, BuildResult
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from tierce.builder import caching, limits, questions
+    from tierce.builder import caching, failures, limits, questions
 
-__all__ = ["BuildRequest", "BuildResult", "build", "caching", "limits", "questions"]
+__all__ = ["BuildRequest", "BuildResult", "build", "caching", "failures", "limits", "questions"]
 
 
 def __getattr__(name: str) -> object:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tierce.builder.caching import Caching
+    from tierce.dockerfile.parser import Dockerfile
     from tierce.frontend.options import Plan
     from tierce.solver.progress import Listener, VertexWarning
     from tierce.store import Store
@@ -97,19 +98,25 @@ class _Build:
         if plan.needs_context:
             context = open_context(self._store, self._request, self._listener)
         try:
-            snapshot = self._solve(plan, context, dockerfile.source)
+            snapshot = self._solve(plan, context, dockerfile)
         finally:
             if context is not None:
                 context.save()
-        return self._export(plan, snapshot, tuple(warnings.found))
+        result = self._export(plan, snapshot, tuple(warnings.found))
+        if self._store.has_failed_steps():
+            self._store.failed_steps.succeeded(self._request.subject)
+        return result
 
     # Running
 
-    def _solve(self, plan: Plan, context: LocalContext | None, source: str) -> int | None:
+    def _solve(
+        self, plan: Plan, context: LocalContext | None, dockerfile: Dockerfile
+    ) -> int | None:
         contexts = {"context": context} if context else {}
         image_steps = {layer.vertex.digest for layer in plan.layers}
         caching, records = self._caching, self._store.records
-        with Runner(self._store, image_steps, self._credentials) as runner:
+        subject = self._request.subject
+        with Runner(self._store, image_steps, self._credentials, subject) as runner:
             solver = Solver(
                 BuildWorker(self._store, contexts, runner),
                 records if caching is None else caching.records(plan.platform),
@@ -120,7 +127,13 @@ class _Build:
             try:
                 [result] = solver.solve([plan.vertex])
             except BuildError as error:
-                error.source = error.source or source
+                error.source = error.source or dockerfile.source
+                if not error.failed_step:
+                    builder.failures.keep_copy(
+                        *(self._store, subject, plan.vertex, solver.outcomes(), error),
+                        *(dockerfile, self._options),
+                        ImageResolver(self._store, lambda event: None),
+                    )
                 raise
             finally:
                 if caching is not None:

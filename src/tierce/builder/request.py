@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from tierce.graph.ops import Limits
+from tierce.oci.digest import sha256_hex
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -59,6 +62,13 @@ class BuildRequest(Value):
     ssh: tuple[SshSource, ...] = ()
     allow: tuple[str, ...] = ()
     limits: Limits = Limits()
+
+    @property
+    def subject(self) -> str:
+        """What is built: the same text for all builds of one thing, however often it changes."""
+        context = os.path.realpath(self.context) if os.path.exists(self.context) else self.context
+        text = "" if self.dockerfile_text is None else sha256_hex(self.dockerfile_text)
+        return "\n".join([context, text, self.dockerfile, self.target, *self.tags])
 
 
 class BuildResult(Value):

@@ -135,6 +135,10 @@ class Store:
         """The steps of builds that failed."""
         return store.FailedSteps(self.database, self.leases)
 
+    def has_failed_steps(self) -> bool:
+        """Whether a failed step is kept: asked by each build, most of which find none."""
+        return self.database.one("SELECT 1 FROM failed_steps LIMIT 1") is not None
+
     @lazy
     def cache_mounts(self) -> CacheMounts:
         """The directories of RUN --mount=type=cache."""
