@@ -270,7 +270,7 @@ def _further_names(
         yield Reference.parse(f"{prefix}@{digest}")
     if output.name_canonical:
         for name in names:
-            yield name.replace(digest=digest)
+            yield name.replace(tag=None, digest=digest)
 
 
 @contextmanager
