@@ -14,13 +14,14 @@ from typing import Any
 from support.frontend import BUILD_PLATFORM, Case, Resolver
 from tierce.cli.building import answers
 from tierce.cli.format.gojson import encode
-from tierce.dockerfile.ignore import Ignore, compile_patterns, parse_ignore_file
+from tierce.dockerfile.ignore import parse_ignore_file
 from tierce.dockerfile.lint import silent_linter
 from tierce.dockerfile.parser import parse
 from tierce.frontend.check import check
 from tierce.frontend.options import Options
 from tierce.frontend.outline import outline
 from tierce.frontend.targets import TargetList, list_targets
+from tierce.graph.patterns import Patterns, compile_patterns
 from tierce.oci.platform import Platform
 
 GOLDEN = Path(__file__).parents[1] / "golden/lint"
@@ -87,7 +88,7 @@ def _options(case: Case) -> Options:
     )
 
 
-def _ignore(case: Case) -> Ignore | None:
+def _ignore(case: Case) -> Patterns | None:
     if "ignore" not in case.table:
         return None
     return compile_patterns(parse_ignore_file(case.table["ignore"]))

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from tierce.frontend import remote
+    from tierce.frontend import documents, remote
 
-__all__ = ["remote"]
+__all__ = ["documents", "remote"]
 
 
 def __getattr__(name: str) -> object:
-    if name == "remote":
-        return __import__("tierce.frontend.remote", fromlist=("",))
+    if name in __all__:
+        return __import__(f"tierce.frontend.{name}", fromlist=("",))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

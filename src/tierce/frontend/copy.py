@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from tierce import frontend
+from tierce import frontend, graph
 from tierce.dockerfile import words as shell_words
 from tierce.dockerfile.gotext import SPACES
 from tierce.dockerfile.instructions import Copy
 from tierce.dockerfile.lexer import Heredoc
 from tierce.errors import InvalidValue
 from tierce.frontend.context import Context
-from tierce.frontend.documents import document_vertex
 from tierce.frontend.image import ImageDraft
 from tierce.frontend.paths import absolute, destination, is_git, is_url
 from tierce.frontend.stages import Stage, Step
 from tierce.graph.modes import parse_mode
 from tierce.graph.ops import Copy as CopyOp
 from tierce.graph.ops import CopyPart, Merge, Op, Scratch
-from tierce.graph.patterns import compile_patterns
 from tierce.graph.vertex import Vertex
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -105,7 +103,8 @@ def lower_copy(
     sources = [context.expand(source, stage) for source in command.sources]
     target = context.expand(command.destination, stage)
     mode_in_one_spelling = _mode(mode)
-    compile_patterns(_excludes(command))
+    if command.excludes:
+        graph.patterns.compile_patterns(_excludes(command))
     _check_checksum(command, sources)
     copying = _Copying(context, stage, step, command, base)
     for source in sources:
@@ -148,7 +147,7 @@ def _add_with_parents(copying: _Copying, source: str) -> None:
         top, rest = "/", source
     # As in BuildKit, a path from the root is not cleaned before it becomes a pattern.
     pattern = (rest if rest.startswith("/") else absolute(rest)).removeprefix("/")
-    compile_patterns([pattern])
+    graph.patterns.compile_patterns([pattern])
     vertex = _local_source(copying, absolute(source))
     copying.add(vertex, absolute(top), includes=(pattern,))
 
@@ -158,7 +157,9 @@ def _add_document(copying: _Copying, document: Heredoc) -> None:
     text = document.text
     if document.expand:
         text = copying.context.expand(text, copying.stage, _DOCUMENT)
-    vertex, path = document_vertex(copying.context, document.name, text, _DOCUMENT_MODE)
+    vertex, path = frontend.documents.document_vertex(
+        copying.context, document.name, text, _DOCUMENT_MODE
+    )
     copying.add(vertex, path, literal=True)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from tierce import frontend
 from tierce.dockerfile import lexer
 from tierce.dockerfile.gotext import SPACES
 from tierce.dockerfile.instructions import Run
 from tierce.errors import InvalidValue
 from tierce.frontend.context import Context
-from tierce.frontend.documents import document_vertex
 from tierce.frontend.entitlements import check_step
 from tierce.frontend.image import ImageDraft
 from tierce.frontend.mounts import Mounts
@@ -38,7 +38,9 @@ def lower_run(
     script: tuple[Bind, ...] = ()
     if summary and words[0].startswith("#!"):
         document = command.source.heredocs[0]
-        vertex, path = document_vertex(context, document.name, words[0], _SCRIPT_MODE)
+        vertex, path = frontend.documents.document_vertex(
+            context, document.name, words[0], _SCRIPT_MODE
+        )
         words = (_SCRIPTS + path,)
         inputs.append(vertex)
         script = (Bind(_SCRIPTS, 1),)

@@ -14,9 +14,9 @@ import threading
 from array import array
 from zlib import crc32
 
+from tierce import worker
 from tierce.oci.digest import new_hash, sha256_hex
 from tierce.values import Value
-from tierce.worker.selection import Filter
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -76,7 +76,10 @@ def select(tree: Tree, sources: Sequence[Source], wanted: Wanted) -> Selection:
 def _walk(tree: Tree, top: str, wanted: Wanted) -> Iterator[Entry]:
     if not wanted.includes and not wanted.excludes:
         return tree.walk(top)
-    return (entry for entry, _ in Filter(wanted.includes, wanted.excludes).walk(tree, top))
+    return (
+        entry
+        for entry, _ in worker.selection.Filter(wanted.includes, wanted.excludes).walk(tree, top)
+    )
 
 
 class _Selected:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 
+from tierce import worker
 from tierce.errors import BuildError
 from tierce.values import NamedTuple
 from tierce.worker.context import LocalTree
 from tierce.worker.patterns import compile_pattern, has_wildcards, split_wildcards
-from tierce.worker.selection import Filter
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _require(tree: Tree, top: str, wanted: Wanted) -> None:
         # As in BuildKit, the directory that the kept ones are in cannot be a link.
         there = tree.lookup(top)
         is_directory = there is not None and there.kind == "dir"
-        selected = Filter((include,), wanted.excludes)
+        selected = worker.selection.Filter((include,), wanted.excludes)
         if not is_directory or not any(True for _ in selected.walk(tree, top)):
             raise _absent(tree, clean(f"{top}/{include}"))
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tierce.dockerfile.ignore import compile_patterns, parse_ignore_file, read_ignore_file
+from tierce.dockerfile.ignore import parse_ignore_file, read_ignore_file
 from tierce.errors import InvalidValue
+from tierce.graph.patterns import compile_patterns
 
 
 def ignored(text: str, path: str) -> bool:
