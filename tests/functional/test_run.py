@@ -1,10 +1,8 @@
 """`tierce container run`, as its users and their scripts see it."""
 
-import contextlib
 import fcntl
 import json
 import os
-import pty
 import re
 import select
 import signal
@@ -18,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from support.program import BASE, PROGRAM, Tierce
+from support.terminal import Terminal
 from tierce.containers.state import ContainerState
 from tierce.store import Store
 from tierce.store.containers import ContainerRow
@@ -357,46 +356,11 @@ def test_nothing_is_left_of_a_removed_container(shared: Tierce) -> None:
 # Terminal
 
 
-class Terminal:
-    """A person at a terminal of 30 rows and 100 columns."""
-
-    def __init__(self, program: Tierce, *words: str) -> None:
-        self.master, slave = pty.openpty()
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
-        self.before = termios.tcgetattr(slave)
-        self.slave = slave
-        self.process = subprocess.Popen(
-            [str(PROGRAM), "--root", str(program.root), *words],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            start_new_session=True,
-        )
-        self.seen = ""
-
-    def read_until(self, pattern: str) -> str:
-        """What is on the screen, once the pattern is."""
-        while not re.search(pattern, self.seen):
-            readable, _, _ = select.select([self.master], [], [], 60)
-            assert readable, f"nothing more after {self.seen!r}"
-            self.seen += os.read(self.master, 1 << 16).decode()
-        return self.seen
-
-    def type(self, text: str) -> None:
-        self.seen = ""
-        os.write(self.master, text.encode())
-
-
 @pytest.fixture
 def shell(shared: Tierce) -> Iterator[Terminal]:
     terminal = Terminal(shared, *RUN, "-it", "-e", "PS1=root@$(hostname):\\w# ", BASE, "sh")
     yield terminal
-    while terminal.process.poll() is None:  # the third one kills the container
-        terminal.process.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            terminal.process.wait(0.05)
-    os.close(terminal.master)
-    os.close(terminal.slave)
+    terminal.close()
 
 
 def test_shell_has_a_prompt_a_size_and_a_status(shell: Terminal) -> None:

@@ -46,6 +46,8 @@ COMMAND = Command(
              help='Set the networking mode for the "RUN" instructions during build'),
         Flag("no-cache", help="Do not use cache when building the image"),
         Flag("no-cache-filter", kind="list", help="Do not cache specified stages"),
+        Flag("on-error", kind="string",
+             help='What to do when a step fails ("shell": open a shell in it)'),
         Flag("output", "o", kind="list",
              help='Output destination (format: "type=local,dest=path")'),
         Flag("platform", kind="string", help="Set target platform for build"),
@@ -75,6 +77,15 @@ COMMAND = Command(
 
 def run(options: Parsed, session: Session) -> int:
     """Build; the image ID goes to standard output with --quiet, progress to standard error."""
+    if not options.given("on-error"):
+        return _build(options, session)
+    shell = load_module("tierce.cli.building.shell")  # wanted now and then
+    shell.check_on_error(options.text("on-error"), session)
+    status: int = shell.with_shell(lambda: _build(options, session), session)
+    return status
+
+
+def _build(options: Parsed, session: Session) -> int:
     request = request_of(options, session)
     mode = "quiet" if options.flag("quiet") else options.text("progress")
     call = None
