@@ -33,10 +33,11 @@ MOUNTS = (
     " required=false ro rw=x env=E target=/ ,"
 ).split()
 FLAGS = (
-    "--from=s --from=0 --from=9 --from=alpine --chown=1:1 --chmod=7 --chmod=$A --link --link=x"
-    " --parents --exclude=*.o --checksum=sha256:0 --keep-git-dir --unpack=false"
+    "--from=s --from=0 --from=9 --from=alpine --chown=1:1 --chmod=7 --chmod=$A --link"
+    " --link=x --parents --exclude=*.o --checksum=sha256:0 --keep-git-dir --unpack=false"
     " --platform=linux/arm64 --platform=$TARGETPLATFORM --platform=x/ --network=none"
-    " --network=x --security=insecure --device=d --interval=1s --timeout=x --retries=-1 --start-period=1h --x --x=y --"
+    " --network=x --security=insecure --device=d --interval=1s --timeout=x --retries=-1"
+    " --start-period=1h --x --x=y --"
 ).split()
 KEYWORDS = (
     "ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL MAINTAINER ONBUILD RUN SHELL"
