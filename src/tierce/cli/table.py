@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 SUMMARY = "From a Dockerfile to a running, shared container image, without a daemon"
 
 GROUPS = {
+    "builder": "Manage the build cache",
     "container": "Manage containers",
     "image": "Manage images",
     "system": "Manage the store as a whole",
 }
 
 COMMANDS = {
+    "builder du": "Show the disk usage of the build cache",
+    "builder prune": "Remove build cache",
     "container run": "Create and run a new container from an image",
     "image bootstrap": "Make a Debian or Ubuntu base image from its package archive",
     "image build": "Build an image from a Dockerfile",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from types import ModuleType, TracebackType
 
     from tierce.client.builds import Builds
+    from tierce.client.cache import BuildCache
     from tierce.client.containers import Containers
     from tierce.client.images import Images
     from tierce.client.system import System
@@ -39,6 +40,12 @@ class Client:
     def builds(self) -> Builds:
         """Build images."""
         nouns: type[Builds] = _load("tierce.client.builds").Builds
+        return nouns(self.store)
+
+    @property
+    def build_cache(self) -> BuildCache:
+        """Measure and prune the build cache."""
+        nouns: type[BuildCache] = _load("tierce.client.cache").BuildCache
         return nouns(self.store)
 
     @property

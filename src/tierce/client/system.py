@@ -13,7 +13,7 @@ from tierce.store.prune import (
     prune_logs,
     prune_records,
 )
-from tierce.store.usage import disk_usage_of, image_usage, record_usage
+from tierce.store.usage import disk_usage_of, image_usage
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tierce.store.check import Report
     from tierce.store.image_removal import Removed
     from tierce.store.records import Record
-    from tierce.store.usage import ImageUsage, RecordUsage, Usage
+    from tierce.store.usage import ImageUsage, Usage
 
 
 class SystemPruned(Value):
@@ -50,10 +50,6 @@ class System:
     def image_usage(self) -> Sequence[ImageUsage]:
         """Every image with what it shares with others."""
         return image_usage(self._store)
-
-    def record_usage(self) -> Sequence[RecordUsage]:
-        """Every record of the build cache with its size."""
-        return record_usage(self._store)
 
     def prune(self, filters: Sequence[str] = (), *, all: bool = False) -> SystemPruned:
         """Remove images without names, build cache that no image has, and logs of steps; with

@@ -78,7 +78,8 @@ class CacheMounts:
         if row is None or not self._paths.cache_mount(row[0]).is_dir():
             return None
         marked = self._database.execute(
-            "UPDATE cache_mounts SET last_used = ?, lease = max(lease, ?) WHERE id = ?",
+            "UPDATE cache_mounts SET last_used = ?, uses = uses + 1, lease = max(lease, ?)"
+            " WHERE id = ?",
             (time.time(), self._leases.current, row[0]),
         )
         return int(row[0]) if marked.rowcount else None

@@ -52,14 +52,12 @@ def prune_records(
     store: Store,
     *,
     with_images: bool = False,
-    keep_bytes: int | None = None,
-    size: Callable[[Record], int] | None = None,
     accept: Callable[[Record], bool] = lambda _record: True,
 ) -> Sequence[Record]:
     """Remove cache records that no build uses, the least recently used first.
 
     Records of layers that are in images take no space of their own, and stay unless
-    `with_images`. With `keep_bytes`, records go only until those left take no more, by `size`.
+    `with_images`. Nothing is measured; `cache_prune` keeps to limits in bytes.
     """
     removed = []
     with store.database.removal():
@@ -70,14 +68,9 @@ def prune_records(
         }
         shared = set() if with_images else _snapshots_of_images(store)
         records = sorted(store.records.list(), key=lambda record: (record.last_used, record.id))
-        sizes = {each.id: size(each) if size else 0 for each in records} if keep_bytes else {}
-        left = sum(sizes.values())
         for record in records:
-            if keep_bytes is not None and left <= keep_bytes:
-                break
             if record.id in free and record.snapshot not in shared and accept(record):
                 store.records.remove(record.id)
-                left -= sizes.get(record.id, 0)
                 removed.append(record)
     return removed
 

@@ -220,5 +220,7 @@ _SECOND = (
     "CREATE INDEX image_parents_by_parent ON image_parents (parent)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND)
+_THIRD = ("ALTER TABLE cache_mounts ADD COLUMN uses INTEGER NOT NULL DEFAULT 0",)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD)
 VERSION = len(MIGRATIONS)

@@ -12,7 +12,6 @@ import os
 from tierce.oci.digest import Digest
 from tierce.store.failed_steps import FailedStep
 from tierce.store.images import Image
-from tierce.store.records import Record
 from tierce.store.trash import disk_usage
 from tierce.values import Value
 
@@ -49,15 +48,6 @@ class ImageUsage(Value):
     containers: int
 
 
-class RecordUsage(Value):
-    """`size` in bytes of the record's own layer; `shared` when an image has that layer too."""
-
-    record: Record
-    size: int
-    shared: bool
-    in_use: bool
-
-
 class FailedStepUsage(Value):
     """`size` in bytes on disk of what the step had changed until it failed."""
 
@@ -79,7 +69,7 @@ class Usage(Value):
 
 def disk_usage_of(store: Store) -> Usage:
     """Walks the whole store. Raises StoreError."""
-    items = _Items(store)
+    items = Measurements(store)
     total = items.measure()
     images = items.images()
     containers = items.containers()
@@ -106,26 +96,6 @@ def image_usage(store: Store) -> Sequence[ImageUsage]:
     return result
 
 
-def record_usage(store: Store) -> Sequence[RecordUsage]:
-    """Every cache record with its size, oldest first."""
-    oldest = store.leases.oldest_living() or 1 << 62
-    rows = store.database.all(
-        "SELECT records.id, records.lease >= ?, snapshots.id, snapshots.size, snapshots.diff_id,"
-        " snapshots.diff_id IN (SELECT diff_id FROM image_layers)"
-        " FROM records LEFT JOIN snapshots ON snapshots.id = records.snapshot",
-        (oldest,),
-    )
-    facts = {row[0]: row[1:] for row in rows}
-    result = []
-    for record in store.records.list():
-        in_use, snapshot, size, diff_id, shared = facts.get(record.id, (0, None, 0, None, 0))
-        if snapshot is not None and diff_id is None:
-            # Not measured yet: nothing needed its diff id.
-            size = disk_usage(store.paths.snapshot(snapshot))
-        result.append(RecordUsage(record, size or 0, bool(shared), bool(in_use)))
-    return result
-
-
 def failed_step_usage(store: Store) -> Sequence[FailedStepUsage]:
     """Every failed step with its size, newest first."""
     return [
@@ -134,8 +104,8 @@ def failed_step_usage(store: Store) -> Sequence[FailedStepUsage]:
     ]
 
 
-class _Items:
-    """The things on disk that have an owner, and their bytes."""
+class Measurements:
+    """The things on disk that have an owner, and their bytes, once they are measured."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -155,6 +125,7 @@ class _Items:
             paths.containers,
             paths.cache_mounts,
             paths.contexts,
+            paths.repositories,
         )
         for top in (paths.root, *single, *_children(paths.blobs), *_children(paths.indexes)):
             total += os.lstat(top).st_blocks * 512
@@ -174,8 +145,8 @@ class _Items:
             "SELECT manifest FROM images WHERE config IN (SELECT image FROM containers)"
         )
         configs = {config for config, _ in rows}
-        size = self._sum(everything)
-        return Part(len(configs), len(configs & used), size, size - self._sum(in_use))
+        size = self.sum(everything)
+        return Part(len(configs), len(configs & used), size, size - self.sum(in_use))
 
     def containers(self) -> Part:
         rows = self._database.all("SELECT id, snapshot, running FROM containers")
@@ -184,34 +155,47 @@ class _Items:
             paths = {str(self._paths.container(identifier))}
             if snapshot is not None:
                 paths.add(str(self._paths.snapshot(snapshot)))
-            size += self._sum(paths)
-            free += 0 if running else self._sum(paths)
+            size += self.sum(paths)
+            free += 0 if running else self.sum(paths)
         return Part(len(rows), sum(row[2] for row in rows), size, free)
 
     def build_cache(self) -> Part:
         oldest = self._store.leases.oldest_living() or 1 << 62
-        taken = self._owned_by_images("SELECT manifest FROM images")
-        taken |= {
-            str(self._paths.snapshot(number))
-            for (number,) in self._database.all(
-                "SELECT snapshot FROM containers WHERE snapshot IS NOT NULL"
-            )
-        }
-        everything = self._snapshots_and_blobs() - taken
+        everything = self.layer_paths() - self.shared_paths()
         everything |= {str(path) for path in _children(self._paths.contexts)}
+        everything |= {str(path) for path in _children(self._paths.repositories)}
         row = self._database.one(
             "SELECT count(*), coalesce(sum(lease >= ?), 0) FROM records", (oldest,)
         )
         total, active = row if row is not None else (0, 0)
-        size = self._sum(everything)
+        size = self.sum(everything)
         return Part(total, active, size, 0 if active else size)
 
     def cache_mounts(self) -> Part:
         oldest = self._store.leases.oldest_living() or 1 << 62
         rows = self._database.all("SELECT id, lease >= ? FROM cache_mounts", (oldest,))
         paths = {str(self._paths.cache_mount(number)): active for number, active in rows}
-        free = self._sum({path for path, active in paths.items() if not active})
-        return Part(len(rows), sum(paths.values()), self._sum(set(paths)), free)
+        free = self.sum({path for path, active in paths.items() if not active})
+        return Part(len(rows), sum(paths.values()), self.sum(set(paths)), free)
+
+    def shared_paths(self) -> set[str]:
+        """What images and containers have."""
+        taken = self._owned_by_images("SELECT manifest FROM images")
+        return taken | {
+            str(self._paths.snapshot(number))
+            for (number,) in self._database.all(
+                "SELECT snapshot FROM containers WHERE snapshot IS NOT NULL"
+            )
+        }
+
+    def paths_of(self, snapshot: int, diff_id: Digest | None) -> set[str]:
+        """What there may be of a layer: its directories, its tar in any compression, its index."""
+        paths = {str(self._paths.snapshot(snapshot))}
+        if diff_id is not None:
+            blobs = {diff_id, *self._store.blobs.by_diff_id(diff_id)}
+            paths |= {str(self._paths.blob(digest)) for digest in blobs}
+            paths.add(str(self._paths.index(diff_id)))
+        return paths
 
     def _owned_by_images(self, manifests: str) -> set[str]:
         """Paths of blobs, indexes and snapshots that these images need."""
@@ -236,7 +220,7 @@ class _Items:
         )
         return paths | {str(self._paths.snapshot(number)) for (number,) in numbers}
 
-    def _snapshots_and_blobs(self) -> set[str]:
+    def layer_paths(self) -> set[str]:
         """Paths of all layers that have a row: those of no image are build cache."""
         numbers = self._database.all("SELECT id FROM snapshots")
         paths = {str(self._paths.snapshot(number)) for (number,) in numbers}
@@ -248,8 +232,9 @@ class _Items:
             paths |= {str(self._paths.blob(digest)), str(self._paths.index(digest))}
         return paths
 
-    def _sum(self, paths: set[str]) -> int:
-        return sum(self._sizes.get(path, 0) for path in paths)
+    def sum(self, paths: set[str]) -> int:
+        """Bytes on disk of these paths, as they were measured."""
+        return sum([self._sizes.get(path, 0) for path in paths])
 
 
 def _layers_of(store: Store, image: Image) -> list[tuple[str, int]]:

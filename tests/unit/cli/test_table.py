@@ -64,7 +64,6 @@ def test_group_alone_is_found_as_a_group(words: list[str]) -> None:
         (["biuld"], "'biuld' is not a tierce command.", "did you mean 'build'?"),
         (["image", "lst"], "'image lst' is not a tierce command.", "did you mean 'image ls'?"),
         (["xyzzy"], "'xyzzy' is not a tierce command.", ""),
-        (["builder"], "'builder' is not a tierce command.", "did you mean 'build'?"),
         (["image", "--all"], "unknown flag: --all", "'image' takes a command"),
     ],
 )

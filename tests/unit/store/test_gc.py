@@ -247,18 +247,6 @@ def test_records_of_images_stay_unless_asked_for(store: Store) -> None:
     assert [record.name for record in prune_records(store, with_images=True)] == ["base"]
 
 
-def test_records_go_least_recently_used_first_until_few_enough_bytes_are_left(
-    store: Store,
-) -> None:
-    for name in ("one", "two", "three"):
-        snapshot = add_snapshot(store, None, {name: b"x"})
-        store.records.add([name], snapshot.id, name)
-    store.records.find(["one"])
-    removed = prune_records(store, keep_bytes=15, size=lambda _record: 10)
-    assert [record.name for record in removed] == ["two", "three"]
-    assert [record.name for record in store.records.list()] == ["one"]
-
-
 def test_accept_spares(store: Store) -> None:
     put_image(store)
     store.records.add(["a"], None, "a")

@@ -5,7 +5,7 @@ from pathlib import Path
 from support.layers import add_snapshot, put_image, put_layer
 from tierce.store import Store
 from tierce.store.prune import prune_cache_mounts, prune_contexts, prune_records
-from tierce.store.usage import Part, disk_usage_of, image_usage, record_usage
+from tierce.store.usage import Part, disk_usage_of, image_usage
 
 
 def du(store: Store) -> int:
@@ -113,20 +113,3 @@ def test_images_share_what_they_have_in_common(store: Store) -> None:
     assert usage[upper.config].shared == base.size
     assert usage[upper.config].unique == own.size
     assert usage[upper.config].size == base.size + own.size
-
-
-def test_records_have_the_size_of_their_layer(store: Store) -> None:
-    base = add_snapshot(store, None, {"a": bytes(100)})
-    active = store.snapshots.prepare(base.id)
-    (store.snapshots.directories(active).upper / "file").write_bytes(bytes(50_000))
-    top = store.snapshots.commit(active)
-    assert base.diff_id is not None
-    put_image(store, [base.diff_id])
-    store.records.add(["base"], base.id, "base")
-    store.records.add(["top"], top.id, "top")
-    store.records.add(["scratch"], None, "scratch")
-    first, second, third = record_usage(store)
-    assert (first.size, first.shared, first.in_use) == (100, True, False)
-    assert second.size >= 50_000
-    assert not second.shared
-    assert third.size == 0

@@ -7,6 +7,7 @@ from tierce.cli.format.rows import render_rows
 from tierce.cli.format.units import ago, human_size
 from tierce.cli.format.values import FormatError, Struct
 from tierce.cli.table import load_module
+from tierce.client.cache import BuildCache, CacheItem
 from tierce.client.filters import created_seconds
 from tierce.client.system import System
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tierce.oci.digest import Digest
     from tierce.oci.reference import Reference
     from tierce.store.containers import ContainerRow
-    from tierce.store.usage import ImageUsage, Part, RecordUsage, Usage
+    from tierce.store.usage import ImageUsage, Part, Usage
 
 COMMAND = Command(
     name="system df",
@@ -120,8 +121,8 @@ def verbose(session: Session, system: System, form: str) -> str:
     names = session.store.images.all_names()
     images = [image_row(each, names) for each in system.image_usage()]
     containers = [container_row(each, names) for each in session.store.containers.list()]
-    records = system.record_usage()
-    cache = [cache_row(each) for each in records]
+    build_cache = BuildCache(session.store).usage()
+    cache = [cache_row(each) for each in build_cache.items]
     if form not in {"", "table"}:
         everything = Struct(
             "formatter.diskUsageContext",
@@ -135,7 +136,8 @@ def verbose(session: Session, system: System, form: str) -> str:
         except FormatError as error:
             raise FormatError(f"template parsing error: {error.message}") from None
         return filled + "\n"
-    total = human_size(sum(each.size for each in records))
+    # What images have too is counted with them.
+    total = human_size(build_cache.private)
     return "\n".join(
         [
             "Images space usage:\n",
@@ -191,19 +193,18 @@ def container_row(each: ContainerRow, names: Mapping[Digest, Sequence[Reference]
     )
 
 
-def cache_row(each: RecordUsage) -> Struct:
-    record = each.record
+def cache_row(each: CacheItem) -> Struct:
     return Struct(
         "formatter.buildCacheContext",
         {
-            "CacheType": "regular",
-            "CreatedSince": ago(record.created),
-            "Description": record.name,
-            "ID": f"{record.id}{'*' if each.in_use else ''}",
-            "LastUsedSince": ago(record.last_used),
+            "CacheType": each.type,
+            "CreatedSince": ago(each.created),
+            "Description": each.description,
+            "ID": f"{each.id}{'*' if each.in_use else ''}",
+            "LastUsedSince": ago(each.last_used),
             "Shared": "true" if each.shared else "false",
             "Size": human_size(each.size, 3),
-            "UsageCount": str(record.uses),
+            "UsageCount": str(each.uses),
         },
         escape_html=True,
     )
