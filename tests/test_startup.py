@@ -100,9 +100,10 @@ def test_build_of_what_is_cached_loads_nothing_that_runs_steps(
     again = imported_by(opened, "build", "--tag", "cached", str(tmp_path))
     assert rooms(again) >= {"worker", "solver"}
     forbidden = {
-        "tierce.export.deliver",
+        "tierce.export.delivery",
         "tierce.export.outputs",
         "tierce.layer.merge",
+        "tierce.layer.erofs",
         "tierce.layer.writer",
         "tierce.runtime.crun",
         "tierce.runtime.launcher",
