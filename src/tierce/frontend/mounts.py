@@ -41,6 +41,8 @@ class Mounts:
         self._stage = stage
         self._inputs = inputs
         self._mounts: list[Mount] = []
+        self._sockets: list[str] = []
+        """Of agents, as they are written."""
 
     @classmethod
     def read(
@@ -65,10 +67,9 @@ class Mounts:
     @property
     def environment(self) -> tuple[tuple[str, str], ...]:
         """The variable by which programs find the first of the agents, given or not."""
-        sockets = [mount.target for mount in self._mounts if isinstance(mount, Ssh)]
-        if not sockets or SSH_VARIABLE in self._stage.environment:
+        if not self._sockets or SSH_VARIABLE in self._stage.environment:
             return ()
-        return ((SSH_VARIABLE, sockets[0]),)
+        return ((SSH_VARIABLE, self._sockets[0]),)
 
     @property
     def secret_variables(self) -> tuple[str, ...]:
@@ -85,7 +86,7 @@ class Mounts:
             return self._cache(spec, source)
         if spec.type == "tmpfs":
             return self._tmpfs(spec)
-        return _secret(spec) if spec.type == "secret" else self._ssh(spec)
+        return self._secret(spec) if spec.type == "secret" else self._ssh(spec)
 
     def _bind(self, spec: MountSpec, source: Stage | External | None) -> Bind:
         path = absolute(spec.source)
@@ -117,13 +118,31 @@ class Mounts:
     def _tmpfs(self, spec: MountSpec) -> Tmpfs:
         return Tmpfs(self._target(spec), spec.size, spec.read_only)
 
+    def _secret(self, spec: MountSpec) -> Secret:
+        if spec.env == "":
+            raise InvalidValue("secret mount: environment variable name can't be empty")
+        identity = spec.source or spec.id or posixpath.basename(spec.target.rstrip("/"))
+        target = spec.target
+        if not target and spec.env is None:
+            target = f"{SECRETS_DIRECTORY}/{posixpath.basename(identity.rstrip('/'))}"
+        return Secret(
+            id=identity,
+            target=absolute(target, self._stage.directory) if target else "",
+            env=spec.env or "",
+            required=spec.required,
+            mode=_SECRET_MODE if spec.mode is None else spec.mode & _MODE_BITS,
+            uid=spec.uid or 0,
+            gid=spec.gid or 0,
+        )
+
     def _ssh(self, spec: MountSpec) -> Ssh:
         if spec.source:
             raise InvalidValue("ssh does not support source")
-        number = sum(isinstance(mount, Ssh) for mount in self._mounts)
+        target = spec.target or _SSH_TARGET.format(len(self._sockets))
+        self._sockets.append(target)
         return Ssh(
             id=spec.id or DEFAULT_AGENT,
-            target=absolute(spec.target or _SSH_TARGET.format(number)),
+            target=absolute(target, self._stage.directory),
             required=spec.required,
             mode=_SSH_MODE if spec.mode is None else spec.mode & _MODE_BITS,
             uid=spec.uid or 0,
@@ -144,23 +163,6 @@ class Mounts:
                 return number
         self._inputs.append(vertex)
         return len(self._inputs) - 1
-
-
-def _secret(spec: MountSpec) -> Secret:
-    identity = spec.source or spec.id or posixpath.basename(spec.target.rstrip("/"))
-    target = spec.target
-    if not target and spec.env is None:
-        target = f"{SECRETS_DIRECTORY}/{posixpath.basename(identity.rstrip('/'))}"
-    return Secret(
-        id=identity,
-        # Not below WORKDIR, unlike those of the other types.
-        target=absolute(target) if target else "",
-        env=spec.env or "",
-        required=spec.required,
-        mode=_SECRET_MODE if spec.mode is None else spec.mode & _MODE_BITS,
-        uid=spec.uid or 0,
-        gid=spec.gid or 0,
-    )
 
 
 def _require_built(spec: MountSpec, source: Stage | External) -> Vertex:

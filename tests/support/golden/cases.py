@@ -9,6 +9,8 @@ A case is a Dockerfile with its context (see contexts.py) and options:
     context = { … }
     target = "stage"           args = { NAME = "value" }      labels = { … }
     file = "sub/Dockerfile"    where the Dockerfile is in the context, "Dockerfile" unless given
+    secrets = { id = "text" }  hosts = { name = "address" }         allow = ["network.host"]
+    network = "none"           shm_size = 1048576 (bytes)           ulimits = ["nofile=100:200"]
     fails = true               BuildKit refuses the build
 
     [case-name.differs]        where tierce is meant to differ from BuildKit
@@ -49,6 +51,12 @@ class Case(NamedTuple):
     labels: dict[str, str]
     fails: bool
     differs: dict[str, Any]
+    secrets: tuple[tuple[str, str], ...] = ()
+    hosts: tuple[tuple[str, str], ...] = ()
+    allow: tuple[str, ...] = ()
+    network: str = ""
+    shm_size: int = 0
+    ulimits: tuple[str, ...] = ()
 
     def write(self, directory: Path) -> Path:
         """Make the context with its Dockerfile in `directory`; returns the Dockerfile's path."""
@@ -101,6 +109,12 @@ def _case(name: str, table: dict[str, Any]) -> Case:
         table.get("labels", {}),
         table.get("fails", False),
         table.get("differs", {}),
+        tuple(table.get("secrets", {}).items()),
+        tuple(table.get("hosts", {}).items()),
+        tuple(table.get("allow", ())),
+        table.get("network", ""),
+        table.get("shm_size", 0),
+        tuple(table.get("ulimits", ())),
     )
 
 

@@ -7,10 +7,13 @@ from pathlib import Path
 from support.golden.cases import BuildFailed, Case
 from support.golden.trees import FlatImage, read_archive
 from tierce.builder import BuildRequest
+from tierce.cli.limits import parse_ulimits
 from tierce.client.archives import Archives
 from tierce.client.builds import Builds
 from tierce.errors import BuildError, DockerfileError, InvalidValue, NotFound, UsageError
+from tierce.graph.ops import Limits
 from tierce.store import Store
+from tierce.worker.credentials import SecretSource
 
 
 class TierceBuilder:
@@ -31,6 +34,11 @@ class TierceBuilder:
             build_args=tuple(case.args.items()),
             labels=tuple(case.labels.items()),
             target=case.target,
+            secrets=tuple(SecretSource(name, content=text.encode()) for name, text in case.secrets),
+            add_hosts=case.hosts,
+            allow=case.allow,
+            network=case.network or "default",
+            limits=Limits(ulimits=parse_ulimits(list(case.ulimits)), shm_size=case.shm_size),
         )
         try:
             result = Builds(self._store).build(request)

@@ -49,9 +49,13 @@ def test_mount(text: str, expected: Mount) -> None:
     assert mounts_of(text) == (expected,)
 
 
-def test_target_of_a_secret_starts_at_the_root_and_those_of_others_at_workdir() -> None:
-    made = mounts_of("type=secret,id=a,target=s", "type=tmpfs,target=t", before="WORKDIR /w\n")
-    assert [mount.target for mount in made] == ["/s", "/w/t"]
+def test_targets_start_at_workdir_and_do_not_climb_out_of_the_root() -> None:
+    made = mounts_of(
+        *("type=secret,id=a,target=s", "type=tmpfs,target=t", "type=ssh,target=a"),
+        *("type=secret,id=b,target=../../../s", "type=tmpfs,target=/../../t"),
+        before="WORKDIR /w\n",
+    )
+    assert [mount.target for mount in made] == ["/w/s", "/w/t", "/w/a", "/s", "/t"]
 
 
 def test_agents_are_numbered_and_the_first_is_in_the_environment() -> None:
