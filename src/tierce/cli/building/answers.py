@@ -32,6 +32,9 @@ if TYPE_CHECKING:
         def text(self, path: str) -> str:
             """For people; `path` is where they find the Dockerfile."""
 
+        def listing(self, path: str) -> str:
+            """The part of the text that BuildKit writes itself."""
+
         def json(self) -> object:
             """For programs."""
 
@@ -55,14 +58,18 @@ class CheckAnswer:
         if not findings:
             return "" if self.error else "Check complete, no warnings found.\n"
         found = "1 warning has" if len(findings) == 1 else f"{len(findings)} warnings have"
+        listing = self.listing(path) + ("\n" if self.error else "")
+        return f"Check complete, {found} been found!\n{listing}"
+
+    def listing(self, path: str) -> str:
         source = well_formed(self._result.source.decode("utf-8", "surrogateescape"))
-        parts = [f"Check complete, {found} been found!\n"]
-        for finding in sorted(findings, key=_order):
+        parts = []
+        for finding in sorted(self._result.findings, key=_order):
             rule = finding.rule
             link = f" - {rule.url}" if rule.url else ""
             parts.append(f"\nWARNING: {rule.name}{link}\n{finding.message}\n")
             parts.append(excerpt_of(source, path, finding.first_line, finding.last_line))
-        return "".join(parts) + ("\n" if self.error else "")
+        return "".join(parts)
 
     def json(self) -> object:
         result = self._result
@@ -123,6 +130,8 @@ class OutlineAnswer:
                 parts.append(aligned([(title, "REQUIRED"), *marks], 3))
         return "".join([f"{part}\n" for part in parts])
 
+    listing = text
+
     def json(self) -> object:
         outline = self._outline
         return _filled(
@@ -168,6 +177,8 @@ class TargetsAnswer:
             rows.append((name, target.description))
         return aligned(rows, 1)
 
+    listing = text
+
     def json(self) -> object:
         targets = [
             _filled(
@@ -193,6 +204,8 @@ class DescribeAnswer:
         rows = [(name, VERSION, description) for name, description in DESCRIPTIONS.items()]
         return aligned([("NAME", "VERSION", "DESCRIPTION"), *rows], 1)
 
+    listing = text
+
     def json(self) -> object:
         target = [Struct("", {"name": "target", "description": "Target build stage"})]
         options: dict[str, object] = {"outline": target, "targets": []}
@@ -215,6 +228,18 @@ class DescribeAnswer:
             )
             for name, description in DESCRIPTIONS.items()
         ]
+
+
+def metadata(answer: Answer, file: str) -> dict[str, object]:
+    """All forms of an answer, as buildx writes them into the file of --metadata-file."""
+    forms: dict[str, object] = {
+        "result.json": answer.json(),
+        "result.txt": answer.listing(file),
+        "version": VERSION,
+    }
+    if isinstance(answer, CheckAnswer):
+        forms["result.statuscode"] = "1" if answer.error else str(answer.status)
+    return forms
 
 
 def excerpt_of(source: str, path: str, first_line: int, last_line: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from tierce.archive.output import replaced_file
 from tierce.cli.building import answers
 from tierce.cli.format.gojson import encode
 from tierce.client.builds import Builds
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from tierce.errors import TierceError
 
 _JSON = "json"
+_METADATA_MODE = 0o644
 
 
 class Call(Value):
@@ -56,13 +58,22 @@ def parse_call(text: str) -> Call | None:
                 raise InvalidValue(f"invalid ignorestatus print value: {value}") from None
         else:
             raise InvalidValue(f"invalid print field: {field}")
-    if name in ("", "build"):
+    if not text or name == "build":
         return None
     return Call("lint" if name == "check" else name, form, ignore_status)
 
 
-def run_call(call: Call, request: BuildRequest, session: Session, renderer: Renderer) -> int:
-    """Ask, show the progress of that, and print the answer; returns the exit status."""
+def run_call(
+    call: Call,
+    request: BuildRequest,
+    session: Session,
+    renderer: Renderer,
+    metadata_file: str = "",
+) -> int:
+    """Ask, show the progress of that, and print the answer; returns the exit status.
+
+    `metadata_file`, if not empty, gets the answer in all its forms.
+    """
     ask = _QUESTIONS.get(call.name)
     if ask is None:
         raise BuildError(
@@ -77,6 +88,10 @@ def run_call(call: Call, request: BuildRequest, session: Session, renderer: Rend
         raise
     finally:
         renderer.close(error)
+    if metadata_file:
+        with replaced_file(metadata_file, _METADATA_MODE) as file:
+            metadata = answers.metadata(answer, os.path.basename(dockerfile_path(request)))
+            file.write(encode(metadata, indent="  ", escape_html=True).encode())
     if call.format == _JSON:
         session.print(encode(answer.json(), indent="  ", escape_html=True))
     else:

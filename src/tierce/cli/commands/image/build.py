@@ -94,7 +94,9 @@ def _build(options: Parsed, session: Session) -> int:
         call = calling.parse_call("check" if options.flag("check") else options.text("call"))
     renderer = make_renderer(mode, session.stderr, session.environ, debug=session.debug)
     if call is not None:
-        status: int = calling.run_call(call, request, session, renderer)
+        status: int = calling.run_call(
+            call, request, session, renderer, options.text("metadata-file")
+        )
         return status
     listener, explanations = renderer, None
     if request.explain:

@@ -1,0 +1,51 @@
+"""What `--call` asks for, and how tables of answers look."""
+
+import pytest
+
+from tierce.cli.building.answers import aligned
+from tierce.cli.building.call import Call, dockerfile_path, parse_call
+from tierce.client.builds import BuildRequest
+from tierce.errors import InvalidValue
+
+
+@pytest.mark.parametrize(
+    ("text", "call"),
+    [
+        ("", None),
+        ("build", None),
+        ("build,format=json", None),
+        ("check", Call("lint")),
+        ("lint", Call("lint")),
+        ("outline,format=json", Call("outline", "json")),
+        ("format=json,targets", Call("targets", "json")),
+        ("check,ignorestatus=1", Call("lint", "", ignore_status=True)),
+        ("format=json", Call("", "json")),
+        ("anything", Call("anything")),
+    ],
+)
+def test_call_is_read(text: str, call: Call | None) -> None:
+    assert parse_call(text) == call
+
+
+@pytest.mark.parametrize("text", ["check,outline", "check,x=y", "check,ignorestatus=x", 'a,"b'])
+def test_call_without_sense_is_refused(text: str) -> None:
+    with pytest.raises(InvalidValue):
+        parse_call(text)
+
+
+def test_table_has_columns_and_an_open_end() -> None:
+    rows = [("A", "LONG", "C"), ("long", "", ""), ("é", "x", "end")]
+    assert aligned(rows, 3) == "A      LONG   C\nlong          \né      x      end\n"
+
+
+@pytest.mark.parametrize(
+    ("request_", "path"),
+    [
+        (BuildRequest("."), "Dockerfile"),
+        (BuildRequest("a/b/"), "a/b/Dockerfile"),
+        (BuildRequest("a", dockerfile="x/y"), "x/y"),
+        (BuildRequest("a", dockerfile_text=b""), "stdin"),
+    ],
+)
+def test_dockerfile_is_called_what_the_user_calls_it(request_: BuildRequest, path: str) -> None:
+    assert dockerfile_path(request_) == path
