@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tierce.layer.entry import Entry, keeps_xattr
     from tierce.layer.erofs import IMAGE_SPARE, make_image, read_root
     from tierce.layer.index import LayerIndex
+    from tierce.layer.limits import Limits
     from tierce.layer.sources import DirectoryLayer, IndexLayer
     from tierce.layer.view import MergedView
     from tierce.layer.writer import write_layer
@@ -23,6 +24,7 @@ __all__ = [
     "Entry",
     "IndexLayer",
     "LayerIndex",
+    "Limits",
     "MergedView",
     "apply_layer",
     "keeps_xattr",
@@ -39,6 +41,7 @@ _HOMES = {
     "IMAGE_SPARE": "erofs",
     "IndexLayer": "sources",
     "LayerIndex": "index",
+    "Limits": "limits",
     "MergedView": "view",
     "apply_layer": "apply",
     "keeps_xattr": "entry",

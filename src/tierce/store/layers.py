@@ -11,6 +11,7 @@ from tierce.layer.building import read_index
 from tierce.layer.compression import open_decompressed
 from tierce.layer.entry import Content
 from tierce.layer.index import LayerIndex
+from tierce.layer.limits import DEFAULT_LIMITS, Limits
 from tierce.layer.writer import write_layer
 from tierce.oci.digest import Digest
 from tierce.oci.media_types import OCI_LAYER
@@ -72,10 +73,11 @@ class Layers:
         """Whether there is an index of the layer already."""
         return diff_id in self._indexes or self._paths.index(diff_id).exists()
 
-    def index(self, diff_id: Digest) -> LayerIndex:
+    def index(self, diff_id: Digest, limits: Limits = DEFAULT_LIMITS) -> LayerIndex:
         """What the layer holds; made on first use by reading the layer once, and kept.
 
-        Raises NotFound, LayerError, StoreError.
+        Raises NotFound, LayerError (UnsafeLayer for one that is beyond the limits, unless it has
+        an index already), StoreError.
         """
         with self._guard:
             known = self._indexes.get(diff_id)
@@ -83,7 +85,7 @@ class Layers:
             known = self._read_index(diff_id)
         if known is None:
             with self.open_tar(diff_id) as tar:
-                known = read_index(tar)
+                known = read_index(tar, limits)
             self.put_index(diff_id, known)
         self._remember(diff_id, known)
         return known

@@ -64,12 +64,11 @@ def test_copies_are_made_where_no_overlay_can_be_mounted(
 
 
 def test_trying_leaves_nothing_behind(tmp_path: Path) -> None:
-    before = mount_table()
     threads = threading.active_count()
     probe.overlay_works(tmp_path)
     probe.images_work(tmp_path)
     assert os.listdir(tmp_path) == []
-    assert mount_table() == before
+    assert not [info for info in mount_table() if info.target.startswith(str(tmp_path))]
     assert threading.active_count() == threads
 
 

@@ -12,6 +12,7 @@ from struct import Struct
 from zlib import crc32
 
 from tierce import layer
+from tierce.errors import UnsafeLayer
 from tierce.store.failures import reported
 from tierce.store.snapshots.base import IMAGE_NAME, POINT_NAME, LayerImage
 
@@ -32,6 +33,8 @@ FEWEST_ENTRIES = 100
 mount that 0.3 ms, in each step and container anew."""
 LEAST_BYTES = 8 << 20
 """So are layers whose tar has as many bytes, for the time and the space that a copy takes."""
+MOST_ENTRIES = 150_000
+"""Larger layers are unpacked, entry by entry: with an image, all are in memory, 1 kB for each."""
 _LEAST_UNKNOWN_BYTES = 1 << 20
 """And those of which no more is known than that some blob of theirs has as many."""
 
@@ -108,7 +111,12 @@ class LayerImages:
         `implied` as in `make_image`. Raises LayerError, StoreError, StoreFull.
         """
         tar = self._layers().ensure_tar(diff_id)
-        index = self._layers().index(diff_id)
+        try:
+            index = self._layers().index(diff_id, layer.Limits(entries=MOST_ENTRIES))
+        except UnsafeLayer:
+            return False  # if it is not only large, unpacking says so
+        if len(index) > MOST_ENTRIES:
+            return False
         with reported(f"make image of snapshot {number}"):
             data = layer.make_image(
                 index, os.stat(tar).st_size, _identity(number, diff_id), implied
