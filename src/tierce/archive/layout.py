@@ -9,6 +9,7 @@ from tierce.errors import ArchiveError, DigestMismatch, InvalidValue
 from tierce.oci import media_types
 from tierce.oci.config import SIZE_LIMIT as CONFIG_LIMIT
 from tierce.oci.config import ImageConfig
+from tierce.oci.descriptor import Descriptor
 from tierce.oci.digest import Digest
 from tierce.oci.manifest import SIZE_LIMIT as MANIFEST_LIMIT
 from tierce.oci.manifest import Index, Manifest, parse
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from tierce.archive.extent import Extent
     from tierce.archive.source import Archive
-    from tierce.oci.descriptor import Descriptor
     from tierce.oci.platform import Platform
 
 IMAGE_NAME = "io.containerd.image.name"
@@ -64,6 +64,33 @@ def read_layout(
         ]
         result.append(target.replace(names=tuple(dict.fromkeys(known))))
     return result
+
+
+def read_one(
+    archive: Archive, tag: str, digest: Digest | None, platforms: Sequence[Platform]
+) -> FoundTarget | None:
+    """One image: that with the digest, or what is called `tag`, or else the only one there is.
+
+    None when it is for none of the platforms. Raises as `read_layout`.
+    """
+    top = parse(read(archive, INDEX, MANIFEST_LIMIT), media_types.OCI_INDEX)
+    assert isinstance(top, Index)
+    if digest is not None:
+        # What an index within the layout lists can be named, too.
+        found = [each for each in top.manifests if each.digest == digest]
+        found = found or [Descriptor("", digest, 0)]
+    else:
+        found = [each for each in top.manifests if each.annotation(IMAGE_NAME) == tag]
+        found = found or [each for each in top.manifests if each.annotation(REF_NAME) == tag]
+        if not found and len(top.manifests) == 1:
+            found = list(top.manifests)
+    if not found:
+        raise ArchiveError(
+            f"read archive: failed to resolve digest: it has {len(top.manifests)} images, none of"
+            f" them called {tag}",
+            hint="name one as oci-layout://path:tag or oci-layout://path@sha256:…",
+        )
+    return _LayoutReader(archive, platforms).target(found[0])
 
 
 class _LayoutReader:

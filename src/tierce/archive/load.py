@@ -7,7 +7,7 @@ import os
 from tierce.archive.docker import read_docker, repository_tags
 from tierce.archive.found import FoundImage, FoundTarget
 from tierce.archive.layers import take_layers
-from tierce.archive.layout import read_layout
+from tierce.archive.layout import read_layout, read_one
 from tierce.archive.legacy import read_legacy
 from tierce.archive.names import INDEX, LAYOUT, MANIFEST, REPOSITORIES
 from tierce.archive.source import open_archive
@@ -79,6 +79,30 @@ def load(
             )
         staging.publish()
         return _add(store, targets, layers)
+
+
+def load_from_layout(
+    store: Store, directory: str, tag: str, digest: Digest | None, platform: Platform
+) -> Image:
+    """Load one image of a layout's directory, without a name, for as long as the lease lives.
+
+    It is the one with the digest, or else the one that is called `tag`, or else all that there
+    is. What is in the store already is not read again. Raises ArchiveError, DigestMismatch,
+    StoreError.
+    """
+    with Staging(store) as staging:
+        with open_archive(directory, staging) as archive:
+            try:
+                target = read_one(archive, tag, digest, [platform])
+            except InvalidValue as error:
+                raise ArchiveError(f"read archive: {error.message}", hint=error.hint) from error
+            if target is None:
+                raise ArchiveError(f"read archive: it has no image for {platform}")
+            layers = take_layers(
+                store, staging, [layer for image in target.images for layer in image.layers]
+            )
+        staging.publish()
+        return _add(store, [target.replace(names=())], layers)[0].image
 
 
 def _read(archive: Archive, platforms: Sequence[Platform]) -> list[FoundTarget]:

@@ -7,9 +7,20 @@ from tierce.builder.request import BuildRequest, BuildResult
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from tierce.builder import caching, failures, limits, questions
+    from tierce.builder import caching, failures, legacy, limits, named, questions, remote
 
-__all__ = ["BuildRequest", "BuildResult", "build", "caching", "failures", "limits", "questions"]
+__all__ = [
+    "BuildRequest",
+    "BuildResult",
+    "build",
+    "caching",
+    "failures",
+    "legacy",
+    "limits",
+    "named",
+    "questions",
+    "remote",
+]
 
 
 def __getattr__(name: str) -> object:

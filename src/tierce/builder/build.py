@@ -7,16 +7,15 @@ the result. Everything that happens is told to a listener as typed events.
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
 
 from tierce import builder, export, worker
-from tierce.builder.contexts import open_context
-from tierce.builder.definition import read_definition
+from tierce.builder.contexts import open_context, open_definition
 from tierce.builder.images import ImageResolver
 from tierce.builder.lint import Warnings, find_ignore
+from tierce.builder.locking import BuildLocks
 from tierce.builder.request import BuildRequest, BuildResult
 from tierce.dockerfile.parser import parse
-from tierce.errors import BuildError, Cancelled
+from tierce.errors import BuildError
 from tierce.export.image import Built, export_image
 from tierce.frontend.entitlements import NETWORK_HOST
 from tierce.frontend.lower import lower
@@ -32,16 +31,16 @@ from tierce.worker.worker import BuildWorker, LocalContext
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
     from tierce.builder.caching import Caching
+    from tierce.builder.legacy import LegacyBuild
     from tierce.dockerfile.parser import Dockerfile
     from tierce.frontend.options import Plan
     from tierce.solver.progress import Listener, VertexWarning
     from tierce.store import Store
     from tierce.worker.credentials import Credentials
-
-_LOCK_POLL_SECONDS = 0.02
+    from tierce.worker.remote import RemoteSources
 
 
 def build(
@@ -70,10 +69,15 @@ class _Build:
         self._store = store
         self._request = request
         self._listener = listener
+        self._legacy: LegacyBuild | None = None
+        if request.legacy is not None:
+            self._legacy = builder.legacy.LegacyBuild(store, request, listener)
+            self._listener = self._legacy.listen
         self._cancelled = cancelled
         self._tags = [_tag(text) for text in request.tags]
         self._options = options_of(request)
         self._caching: Caching | None = None
+        self._sources: RemoteSources | None = None
         self._credentials: Credentials | None = None
         if request.secrets or request.ssh:
             self._credentials = worker.credentials.Credentials(
@@ -87,45 +91,63 @@ class _Build:
             self._caching = builder.caching.Caching(store, request, listener)
 
     def run(self) -> BuildResult:
-        definition = read_definition(self._request, self._listener)
-        options = self._options
+        opened = open_definition(
+            self._store, self._request, self._listener, self._cancelled, self._credentials
+        )
+        self._sources = opened.sources
+        definition = opened.definition
+        self._options = self._options.replace(context=opened.context)
         warnings = Warnings(definition, self._listener)
-        linter = warnings.linter(options.build_args)
+        linter = warnings.linter(self._options.build_args)
         dockerfile = parse(definition.text, definition.name)
         resolver = ImageResolver(self._store, self._listener)
-        plan = lower(dockerfile, options, resolver, linter, lambda: find_ignore(self._request))
-        context = None
+        contexts: dict[str, LocalContext] = {}
+        if self._request.contexts:
+            named = builder.named.NamedContexts(
+                self._store, self._request.contexts, self._listener, resolver
+            )
+            contexts = named.directories
+            self._options = self._options.replace(contexts=named.values, load_context=named.load)
+        plan = lower(
+            *(dockerfile, self._options, resolver, linter, lambda: find_ignore(self._request)),
+            observer=None if self._legacy is None else self._legacy.observe,
+        )
         if plan.needs_context:
-            context = open_context(self._store, self._request, self._listener)
+            contexts["context"] = open_context(self._store, self._request, self._listener)
         try:
-            snapshot = self._solve(plan, context, dockerfile)
+            snapshot = self._solve(plan, contexts, dockerfile)
         finally:
-            if context is not None:
+            for context in contexts.values():
                 context.save()
         result = self._export(plan, snapshot, tuple(warnings.found))
         if self._store.has_failed_steps():
             self._store.failed_steps.succeeded(self._request.subject)
+        if self._legacy is not None:
+            self._legacy.finished(result, dockerfile)
         return result
 
     # Running
 
     def _solve(
-        self, plan: Plan, context: LocalContext | None, dockerfile: Dockerfile
+        self, plan: Plan, contexts: Mapping[str, LocalContext], dockerfile: Dockerfile
     ) -> int | None:
-        contexts = {"context": context} if context else {}
         image_steps = {layer.vertex.digest for layer in plan.layers}
         caching, records = self._caching, self._store.records
         subject = self._request.subject
-        with Runner(self._store, image_steps, self._credentials, subject) as runner:
+        make_runner = Runner if self._legacy is None else self._legacy.runner
+        with make_runner(self._store, image_steps, self._credentials, subject) as runner:
             solver = Solver(
-                BuildWorker(self._store, contexts, runner),
+                BuildWorker(self._store, contexts, runner, remote=self._sources),
                 records if caching is None else caching.records(plan.platform),
-                self._lock,
+                BuildLocks(self._store, self._cancelled),
                 self._listener,
                 cancelled=self._cancelled,
             )
             try:
-                [result] = solver.solve([plan.vertex])
+                if self._legacy is None:
+                    [result] = solver.solve([plan.vertex])
+                else:
+                    result = self._legacy.solve(solver, plan, dockerfile, contexts)
             except BuildError as error:
                 error.source = error.source or dockerfile.source
                 if not error.failed_step:
@@ -140,17 +162,6 @@ class _Build:
                     caching.solved(solver.outcomes())
         assert isinstance(result, FileSystem)
         return result.snapshot
-
-    @contextmanager
-    def _lock(self, key: str) -> Iterator[None]:
-        """A lock across processes; waiting for it ends when the build is cancelled."""
-        while True:
-            with self._store.locks.try_hold(key) as held:
-                if held:
-                    yield
-                    return
-            if self._cancelled.wait(_LOCK_POLL_SECONDS):
-                raise Cancelled("build: cancelled")
 
     def _export(
         self, plan: Plan, snapshot: int | None, warnings: tuple[VertexWarning, ...]
@@ -203,6 +214,7 @@ def options_of(request: BuildRequest) -> Options:
         source_date_epoch=request.source_date_epoch,
         allow=(*request.allow, *((NETWORK_HOST,) if request.network == "host" else ())),
         limits=request.limits,
+        in_order=request.legacy is not None,
     )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tierce.solver.progress import Listener
 
 DOCKERFILE = "Dockerfile"
-_MAX_BYTES = 16 << 20
+MAX_BYTES = 16 << 20
 
 
 class Definition(Value):
@@ -28,9 +28,14 @@ class Definition(Value):
     vertex: str = ""
 
 
-def read_definition(request: BuildRequest, listener: Listener) -> Definition:
-    """The Dockerfile that a request names. Raises BuildError, NotFound for its context."""
-    if request.context and not os.path.isdir(request.context):
+def read_definition(
+    request: BuildRequest, listener: Listener, *, is_remote: bool = False
+) -> Definition:
+    """The Dockerfile that a request names; that in a remote context is read elsewhere.
+
+    Raises BuildError, NotFound for its context.
+    """
+    if request.context and not is_remote and not os.path.isdir(request.context):
         raise NotFound(
             "directory",
             request.context,
@@ -43,15 +48,22 @@ def read_definition(request: BuildRequest, listener: Listener) -> Definition:
         name = os.path.basename(request.dockerfile)
     with reported_step(f"[internal] load build definition from {name}", listener) as step:
         if text is None:
-            text = _read(request.dockerfile or os.path.join(request.context, DOCKERFILE))
+            text = _read(request.dockerfile or usual_dockerfile(request.context))
         step.done("transferring dockerfile:", len(text))
     return Definition(name, text, step.vertex)
+
+
+def usual_dockerfile(context: str) -> str:
+    """The path of a Dockerfile that nobody named: small letters will do, too."""
+    path = os.path.join(context, DOCKERFILE)
+    small = os.path.join(context, DOCKERFILE.lower())
+    return small if not os.path.lexists(path) and os.path.exists(small) else path
 
 
 def _read(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
-            text = file.read(_MAX_BYTES + 1)
+            text = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise BuildError(
             f"read Dockerfile: {path}: no such file",
@@ -59,6 +71,11 @@ def _read(path: str) -> bytes:
         ) from None
     except OSError as error:
         raise BuildError(f"read Dockerfile: {path}: {error.strerror}") from error
-    if len(text) > _MAX_BYTES:
-        raise BuildError(f"read Dockerfile: {path}: larger than {_MAX_BYTES} bytes")
+    if len(text) > MAX_BYTES:
+        raise too_large(path)
     return text
+
+
+def too_large(name: str) -> BuildError:
+    """What is too large for a Dockerfile is none."""
+    return BuildError(f"read Dockerfile: {name}: larger than {MAX_BYTES} bytes")

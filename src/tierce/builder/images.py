@@ -29,10 +29,11 @@ class ImageResolver:
         found = {}
         for reference, platform in dict.fromkeys(wanted):
             with reported_step(f"[internal] load metadata for {reference}", self._listener):
-                found[reference, platform] = self._find(reference, platform)
+                found[reference, platform] = self.find(reference, platform)
         return found
 
-    def _find(self, reference: Reference, platform: Platform) -> ResolvedImage:
+    def find(self, reference: Reference, platform: Platform) -> ResolvedImage:
+        """One image. Raises NotFound."""
         try:
             image = self._store.images.resolve(str(reference), platform=platform)
         except NotFound as error:

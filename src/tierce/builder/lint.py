@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from tierce.builder.contexts import dockerfile_of
 from tierce.dockerfile.gotext import well_formed
 from tierce.dockerfile.ignore import read_ignore_file
 from tierce.dockerfile.lint import make_linter
@@ -58,7 +59,8 @@ def find_ignore(request: BuildRequest) -> Ignore | None:
     if not request.context or not os.path.isdir(request.context):
         return None
     try:
-        ignore, _ = read_ignore_file(os.path.realpath(request.context), request.dockerfile)
+        context = os.path.realpath(request.context)
+        ignore, _ = read_ignore_file(context, dockerfile_of(request))
     except InvalidValue as error:
         raise BuildError(error.message, hint=error.hint) from None
     return ignore

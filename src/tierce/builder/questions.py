@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
+from tierce import builder
 from tierce.builder.build import options_of
-from tierce.builder.definition import read_definition
+from tierce.builder.contexts import open_definition
 from tierce.builder.images import ImageResolver
 from tierce.builder.lint import Warnings, find_ignore
 from tierce.builder.request import BuildRequest
@@ -14,7 +17,9 @@ from tierce.frontend.targets import TargetList, list_targets
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
+    from tierce.builder.definition import Definition
     from tierce.frontend.check import CheckResult
+    from tierce.frontend.options import Options
     from tierce.frontend.outline import Outline
     from tierce.solver.progress import Listener
     from tierce.store import Store
@@ -28,12 +33,12 @@ def check(store: Store, request: BuildRequest, listener: Listener) -> CheckResul
 
     Raises BuildError where it cannot be read.
     """
-    definition = read_definition(request, listener)
     with store.leases.take("check"):
+        definition, options = _opened(store, request, listener)
         return checking.check(
             definition.text,
             definition.name,
-            options_of(request),
+            options,
             ImageResolver(store, listener),
             lambda: find_ignore(request),
         )
@@ -41,10 +46,9 @@ def check(store: Store, request: BuildRequest, listener: Listener) -> CheckResul
 
 def outline(store: Store, request: BuildRequest, listener: Listener) -> Outline:
     """What the build of a target takes. Raises DockerfileError, NotFound, BuildError."""
-    definition = read_definition(request, listener)
-    options = options_of(request)
-    linter = Warnings(definition, listener).linter(options.build_args)
     with store.leases.take("outline"):
+        definition, options = _opened(store, request, listener)
+        linter = Warnings(definition, listener).linter(options.build_args)
         found = outlining.outline(
             parse(definition.text, definition.name),
             options,
@@ -55,8 +59,21 @@ def outline(store: Store, request: BuildRequest, listener: Listener) -> Outline:
     return found.replace(source=definition.text)
 
 
-def targets(request: BuildRequest, listener: Listener) -> TargetList:
+def targets(store: Store, request: BuildRequest, listener: Listener) -> TargetList:
     """The targets of the Dockerfile of a request. Raises DockerfileError, BuildError."""
-    definition = read_definition(request, listener)
+    with store.leases.take("targets"):
+        definition, _ = _opened(store, request, listener)
     dockerfile = parse(definition.text, definition.name)
     return TargetList(list_targets(dockerfile), definition.text)
+
+
+def _opened(store: Store, request: BuildRequest, listener: Listener) -> tuple[Definition, Options]:
+    """The Dockerfile, and what the request asks of the front end."""
+    options = options_of(request)
+    opened = open_definition(store, request, listener, threading.Event())
+    if request.contexts:
+        named = builder.named.NamedContexts(
+            store, request.contexts, listener, ImageResolver(store, listener)
+        )
+        options = options.replace(contexts=named.values, load_context=named.load)
+    return opened.definition, options.replace(context=opened.context)

@@ -10,6 +10,8 @@ from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
+    from typing import IO
+
     from tierce.export.cache.options import CacheExport, CacheSource
     from tierce.export.image import Exported
     from tierce.export.outputs import Output
@@ -18,11 +20,26 @@ if TYPE_CHECKING:
     from tierce.worker.credentials import SecretSource, SshSource
 
 
+class Legacy(Value):
+    """Docker's classic form of a build.
+
+    `remove` and `force_remove` say whether it is told that the containers of steps are removed,
+    the latter also of one that failed; what that left is not kept then.
+    """
+
+    remove: bool = True
+    force_remove: bool = False
+
+
 class BuildRequest(Value):
     """What to build.
 
-    `context` is a directory, or empty for none. `dockerfile` is a path, by default `Dockerfile`
-    in the context; `dockerfile_text` replaces it. A build argument without a value (None) is
+    `context` is a directory, the address of a git repository, or that of a tar or a Dockerfile
+    (http, https); empty for none. `context_tar` replaces it: a tar, compressed or not, which is
+    read to its end. `contexts` are others by their names: directories, "docker-image://…",
+    "oci-layout://…", "target:STAGE", and addresses as before; they replace stages and images that
+    are called so. `dockerfile` is a path or a URL, by default `Dockerfile` in the context;
+    `dockerfile_text` replaces it. A build argument without a value (None) is
     taken from `environment`. `source_date_epoch` is in seconds since 1970.
 
     `outputs` are values of `tierce.export.outputs`; by default the result is an image in the
@@ -36,6 +53,9 @@ class BuildRequest(Value):
     `secrets` and `ssh` are values of `tierce.worker.credentials`: what steps may read, and what
     becomes no part of the image. `allow` are entitlements: "network.host", which a `network` of
     "host" brings with it, and "security.insecure". `limits` hold for each step.
+
+    With `legacy`, an image is made of each step, and the listener is told of the build in the
+    events of `tierce.solver.legacy` too.
     """
 
     context: str = "."
@@ -62,6 +82,9 @@ class BuildRequest(Value):
     ssh: tuple[SshSource, ...] = ()
     allow: tuple[str, ...] = ()
     limits: Limits = Limits()
+    context_tar: IO[bytes] | None = None
+    contexts: tuple[tuple[str, str], ...] = ()
+    legacy: Legacy | None = None
 
     @property
     def subject(self) -> str:

@@ -61,4 +61,4 @@ class Builds:
 
     def targets(self, request: BuildRequest, listener: Listener = _silent) -> TargetList:
         """The stages of the Dockerfile of a build. Raises DockerfileError, BuildError."""
-        return builder.questions.targets(request, listener)
+        return builder.questions.targets(self._store, request, listener)

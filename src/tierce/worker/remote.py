@@ -6,6 +6,8 @@ comes from is how the last result is found again, to ask whether it is still the
 
 from __future__ import annotations
 
+import os
+
 from tierce import worker
 from tierce.errors import BuildError, StoreError
 from tierce.graph.ops import BlobSource, GitSource, HttpSource
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from tierce.graph.vertex import Vertex
     from tierce.solver.types import Step
     from tierce.store import Store
+    from tierce.worker.credentials import Credentials
     from tierce.worker.git import Commit, GitFetcher
     from tierce.worker.http import Answer, HttpClient
 
@@ -39,12 +42,15 @@ class RemoteSources:
     """Resolves and fetches the remote sources of one build. May be used from several threads."""
 
     def __init__(
-        self, store: Store, environment: Mapping[str, str], secrets: Sequence[str] = ()
+        self,
+        store: Store,
+        environment: Mapping[str, str] | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
-        """`environment` says which proxies there are; `secrets` are as those of `BuildWorker`."""
+        """`environment` says which proxies there are; by default it is the process's own."""
         self._store = store
-        self._environment = environment
-        self._secrets = secrets
+        self._environment = os.environ if environment is None else environment
+        self._credentials = credentials
         self._known: dict[str, _Known] = {}
 
     def resolve(self, vertex: Vertex, step: Step) -> FileSystem | None:
@@ -88,7 +94,7 @@ class RemoteSources:
 
     def components(self, vertex: Vertex) -> bytes:
         """What is kept with the record of a source that was fetched."""
-        made_of = components_of(vertex, [], [], self._secrets)
+        made_of = components_of(vertex, [], [])
         facts = dict(self._known[vertex.op_digest].facts)
         if isinstance(vertex.op, HttpSource):
             facts["url"] = worker.http.redacted(vertex.op.url)

@@ -67,14 +67,14 @@ class BuildWorker:
         contexts: Mapping[str, LocalContext],
         runner: Runner,
         secrets: Sequence[str] = (),
-        environment: Mapping[str, str] | None = None,
+        remote: RemoteSources | None = None,
     ) -> None:
         """`secrets` are values that nothing that is kept of a step may have in it.
 
-        `environment` says by which proxies to fetch; by default that is the process's own.
+        `remote` fetches; what it has resolved for another worker stays what it is.
         """
         self._making = threading.RLock()
-        self._environment = os.environ if environment is None else environment
+        self._given_remote = remote
         self._secrets = secrets
         self._store = store
         self._contexts = contexts
@@ -99,7 +99,7 @@ class BuildWorker:
 
     @lazy
     def _remote(self) -> RemoteSources:
-        return worker.remote.RemoteSources(self._store, self._environment, self._secrets)
+        return self._given_remote or worker.remote.RemoteSources(self._store)
 
     def open_source(self, vertex: Vertex, users: Sequence[Vertex], step: Step) -> Result:
         """An image's file system, the empty one, or a directory of the caller."""

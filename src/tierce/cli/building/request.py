@@ -27,13 +27,16 @@ _OUTPUT_FLAGS = ("annotation", "attest", "load", "output", "provenance", "push",
 def request_of(options: Parsed, session: Session) -> BuildRequest:
     """What the flags ask for. Raises UsageError."""
     context, dockerfile, text = options.arguments[0], options.text("file"), None
-    if context == "-" or dockerfile == "-":
-        if context == "-" and dockerfile == "-":
-            raise UsageError("standard input cannot be both the context and the Dockerfile")
-        text = session.stdin.buffer.read()
-        dockerfile = ""
-        if context == "-":
-            context = ""
+    fields: dict[str, Any] = {}
+    if context == "-":
+        contexts = load_module("tierce.cli.building.contexts")  # one of a few
+        text, fields["context_tar"] = contexts.from_stdin(session.stdin.buffer, dockerfile)
+        context = ""
+    elif dockerfile == "-":
+        text, dockerfile = session.stdin.buffer.read(), ""
+    if options.given("build-context"):
+        named = load_module("tierce.cli.building.contexts")  # as above
+        fields["contexts"] = named.named_contexts(options.texts("build-context"))
     if options.text("network") not in NETWORKS:
         raise UsageError(
             f"network {options.text('network')}: not supported in builds",
@@ -58,6 +61,7 @@ def request_of(options: Parsed, session: Session) -> BuildRequest:
         outputs=_outputs(options, session),
         squash=options.flag("squash"),
         explain=options.flag("explain"),
+        **fields,
         **_caches(options),
         **_lent(options),
     )

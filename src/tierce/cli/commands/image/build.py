@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 COMMAND = Command(
     name="image build",
-    usage="[OPTIONS] PATH | -",
+    usage="[OPTIONS] PATH | URL | -",
     short="Build an image from a Dockerfile",
     flags=(
         Flag("add-host", kind="list", help='Add a custom host-to-IP mapping ("host:ip")'),
@@ -28,6 +28,8 @@ COMMAND = Command(
         Flag("annotation", kind="list", help="Add annotation to the image"),
         Flag("attest", kind="list", help='Attestation parameters (only "disabled=true")'),
         Flag("build-arg", kind="map", help="Set build-time variables"),
+        Flag("build-context", kind="list",
+             help='Additional build contexts (e.g., "name=path")'),
         Flag("cache-from", kind="list",
              help='External cache sources (e.g., "user/app:cache", "type=local,src=path/to/dir")'),
         Flag("cache-to", kind="list",
