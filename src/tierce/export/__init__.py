@@ -5,12 +5,12 @@ from __future__ import annotations
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from tierce.export import cache
-    from tierce.export.deliver import deliver
+    from tierce.export.delivery import deliver
     from tierce.export.outputs import check_outputs
 
 __all__ = ["cache", "check_outputs", "deliver"]
 
-_HOMES = {"check_outputs": "outputs", "deliver": "deliver"}
+_HOMES = {"check_outputs": "outputs", "deliver": "delivery"}
 
 
 def __getattr__(name: str) -> object:
