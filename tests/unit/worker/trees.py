@@ -98,9 +98,12 @@ def copy_op(
     mode: str = "",
     *,
     unpack: bool = False,
+    includes: tuple[str, ...] = (),
+    excludes: tuple[str, ...] = (),
 ) -> Copy:
     """A COPY of one kind of sources, out of input 1."""
-    return Copy((CopyPart(1, sources, unpack=unpack),), destination, owner, mode)
+    part = CopyPart(1, sources, unpack=unpack, includes=includes)
+    return Copy((part,), destination, owner, mode, excludes)
 
 
 def carry_out(op: Copy, copier: Copier, tree: Tree) -> None:
