@@ -10,23 +10,26 @@ from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import IO
 
     from tierce.export.cache.options import CacheExport, CacheSource
     from tierce.export.image import Exported
     from tierce.export.outputs import Output
     from tierce.oci.digest import Digest
+    from tierce.solver.legacy import LegacyEvent
     from tierce.solver.progress import VertexWarning
     from tierce.worker.credentials import SecretSource, SshSource
 
 
 class Legacy(Value):
-    """Docker's classic form of a build.
+    """Docker's classic form of a build, whose steps the `listener` is told of.
 
     `remove` and `force_remove` say whether it is told that the containers of steps are removed,
     the latter also of one that failed; what that left is not kept then.
     """
 
+    listener: Callable[[LegacyEvent], None]
     remove: bool = True
     force_remove: bool = False
 
@@ -54,8 +57,7 @@ class BuildRequest(Value):
     becomes no part of the image. `allow` are entitlements: "network.host", which a `network` of
     "host" brings with it, and "security.insecure". `limits` hold for each step.
 
-    With `legacy`, an image is made of each step, and the listener is told of the build in the
-    events of `tierce.solver.legacy` too.
+    With `legacy`, the steps are built in their order, and an image is made of each.
     """
 
     context: str = "."

@@ -10,7 +10,7 @@ import time
 from tierce.dockerfile import lint, words
 from tierce.dockerfile.gotext import well_formed
 from tierce.dockerfile.instructions import Arg, Command, Copy, From, Run, Workdir
-from tierce.dockerfile.parser import Dockerfile, parse_trigger
+from tierce.dockerfile.parser import Dockerfile, Instruction, parse_trigger
 from tierce.dockerfile.readers import read_all, read_instruction
 from tierce.errors import BuildError, DockerfileError, InvalidValue, NotFound
 from tierce.frontend import arguments, metadata
@@ -140,7 +140,9 @@ class Lowering:
         With `all_stages` the others too, but what triggers do there is left out.
         """
         while True:
-            stages, externals = self.graph.needed(target)
+            before = self.graph.stages[: target.index] if self._options.in_order else []
+            stages, externals = self.graph.needed(target, *before)
+            self.graph.name_images()
             self._find_images([*stages, *externals], resolver)
             # A trigger may copy from a further image, or from a stage that nobody needed so far.
             new_sources = [self._add_triggers(stage) for stage in stages]
@@ -149,6 +151,7 @@ class Lowering:
         if all_stages:
             stages, externals = self.graph.stages, self.graph.externals
             self._find_images([*stages, *externals], resolver)
+        self._check_images(stages)
         for external in externals:
             external.vertex = self._image_vertex(external)
         return stages
@@ -173,7 +176,6 @@ class Lowering:
         for request, users_of_it in wanted.items():
             for user in users_of_it:
                 user.resolved = found[request]
-                self._check_image(user, found[request])
 
     def _load_context(self, user: Stage | External) -> None:
         """Find the files that a named context has in place of an image, or of all of a stage."""
@@ -187,18 +189,24 @@ class Lowering:
             raise self.graph.error(user.place, error.message, hint=error.hint) from error
         user.resolved = user.files.image
 
-    def _check_image(self, user: Stage | External, found: ResolvedImage) -> None:
-        if found.config.diff_ids:
-            name = user.base_name if isinstance(user, Stage) else user.name
-            # As in BuildKit, comments say nothing about this, and mounts have no place.
-            lines = (user.place.first_line, user.place.last_line)
-            check_image(
-                name,
-                self._platform_of(user, found),
-                found.config.platform,
-                (0, 0) if user.place.name == "run" else lines,
-                self._linter,
-            )
+    def _check_images(self, stages: list[Stage]) -> None:
+        """Check the platform of an image each time that it is used."""
+        for stage in stages:
+            if stage.base is None:
+                self._check_image(stage, stage.base_name, stage.place)
+            for step in stage.steps:
+                for source in step.sources:
+                    if isinstance(source, External):
+                        self._check_image(source, source.name, step.place)
+
+    def _check_image(self, user: Stage | External, name: str, place: Instruction) -> None:
+        found = user.resolved
+        if found is None or user.context or not found.config.diff_ids:
+            return
+        # As in BuildKit, comments say nothing about this, and mounts have no place.
+        lines = (0, 0) if place.name == "run" else (place.first_line, place.last_line)
+        expected, actual = self._platform_of(user, found), found.config.platform
+        check_image(name, expected, actual, lines, self._linter)
 
     def _placed(
         self, error: NotFound, wanted: dict[ImageRequest, list[Stage | External]]

@@ -38,7 +38,8 @@ class Options(Value):
     `show_platform` puts the platform into the names of steps, as builds for several do.
     `source_date_epoch` (seconds) is the time that the history tells; a build argument
     SOURCE_DATE_EPOCH says the same and wins. `allow` are entitlements (`frontend.entitlements`),
-    `limits` what each RUN may use.
+    `limits` what each RUN may use. With `in_order`, the stages before the target are built
+    whether it needs them or not.
 
     `context` is the build context, None for the directory of the caller. `contexts` are others
     by name, which replace stages and images that are called so: "target:NAME" is a stage, for
@@ -58,6 +59,7 @@ class Options(Value):
     source_date_epoch: int | None = None
     allow: tuple[str, ...] = ()
     limits: Limits = Limits()
+    in_order: bool = False
     context: Vertex | None = None
     contexts: Mapping[str, str] = {}
     load_context: Callable[[str, Platform], NamedContext] | None = None

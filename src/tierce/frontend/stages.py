@@ -195,8 +195,6 @@ class StageGraph:
             if definition.platform:
                 stage.platform = self._platform(stage, report)
             self._replace(stage)
-            if stage.base is None and stage.base_name != SCRATCH and not stage.context:
-                stage.reference = self._reference(stage.base_name)
         except InvalidValue as error:
             raise self.error(stage.place, error.message, hint=error.hint) from None
         if stage.name:
@@ -333,10 +331,21 @@ class StageGraph:
             target = self._target_of(external.context)
             if target is not None:
                 return target
-            if name != SCRATCH and not external.context:
-                external.reference = self._reference(name)
             self._externals[name] = external
         return external
+
+    def name_images(self) -> None:
+        """Read the names of all images, needed or not. Raises DockerfileError."""
+        for user in (*self.stages, *self.externals):
+            if user.reference is not None or user.context:
+                continue
+            name = user.name if isinstance(user, External) else user.base_name
+            if name == SCRATCH or (isinstance(user, Stage) and user.base is not None):
+                continue
+            try:
+                user.reference = self._reference(name)
+            except InvalidValue as error:
+                raise self.error(user.place, error.message, hint=error.hint) from None
 
     def _check_circles(self) -> None:
         """Refuse stages that copy from each other in a circle."""
@@ -378,10 +387,10 @@ class StageGraph:
             else "no stage has a name; give it one with FROM … AS NAME",
         )
 
-    def needed(self, target: Stage) -> tuple[list[Stage], list[External]]:
-        """The target and everything it needs, stages in the order of the file."""
+    def needed(self, *targets: Stage) -> tuple[list[Stage], list[External]]:
+        """The targets and everything they need, stages in the order of the file."""
         found: dict[Stage | External, None] = {}
-        todo: list[Stage | External] = [target]
+        todo: list[Stage | External] = list(targets)
         while todo:
             each = todo.pop()
             if each not in found:

@@ -64,13 +64,13 @@ class Solver(Generic[V]):
         self._nodes: dict[str, _Node[V]] = {}
 
     def solve(self, roots: Sequence[Vertex]) -> list[V]:
-        """The results of the roots, in their order.
+        """The results of the roots, in their order; what was solved before is not solved again.
 
         Raises what the first failing operation raised; Cancelled when the event was set before
         all was done. No operation is under way any more when this returns or raises.
         """
         nodes = self._nodes = self._make_nodes(roots)
-        remote = [node for node in nodes.values() if self._is_remote(node)]
+        remote = [node for node in nodes.values() if not node.ready and self._is_remote(node)]
         if remote:
             _Run(self._resolve, remote, self._cancelled, self._parallelism).finish()
         for node in nodes.values():
@@ -84,17 +84,19 @@ class Solver(Generic[V]):
         return [target.result() for target in targets]
 
     def outcomes(self) -> list[Outcome]:
-        """What became of the steps of the last solve, inputs before their users.
+        """What became of the steps that were to be solved, inputs before their users.
 
         Those that were neither found nor run are left out. Also after a failure.
         """
         return [node.outcome() for node in self._nodes.values() if node.record or node.ran]
 
     def _make_nodes(self, roots: Sequence[Vertex]) -> dict[str, _Node[V]]:
-        """A node for each vertex that differs, inputs before their users."""
+        """A node for each vertex that differs, inputs before their users; results are kept."""
         ignoring = {vertex.digest for vertex in _all_vertices(roots) if vertex.ignore_cache}
-        nodes: dict[str, _Node[V]] = {}
+        nodes = {digest: node for digest, node in self._nodes.items() if node.ready}
         for vertex in sorted_vertices(roots):
+            if vertex.digest in nodes:
+                continue
             inputs = [nodes[each.digest] for each in vertex.inputs]
             node = _Node(vertex, inputs, ignores_cache=vertex.digest in ignoring)
             for each in dict.fromkeys(inputs):

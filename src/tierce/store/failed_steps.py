@@ -119,7 +119,7 @@ _PLAIN = ("args", "shell", "env", "cwd", "user", "network", "hosts", "security")
 
 
 class FailedStep(Value):
-    """A step that failed. `id` is hexadecimal; `build` says of which build (see `Failed`).
+    """A step that failed. `id` is hexadecimal; `build` says of which build (see `add`).
 
     `name` is for people; `snapshot` the number of its file system; `created` is in seconds since
     the epoch.
@@ -147,12 +147,21 @@ class FailedSteps:
         self._database = database
         self._leases = leases
 
-    def add(self, build: str, name: str, snapshot: int, process: StepProcess) -> FailedStep:
+    def add(
+        self,
+        build: str,
+        name: str,
+        snapshot: int,
+        process: StepProcess,
+        *,
+        identifier: str = "",
+    ) -> FailedStep:
         """Keep a failed step, in place of the oldest if there are as many as are kept.
 
-        `build` is any text that tells builds of one thing from those of others. Raises StoreError.
+        `build` is any text that tells builds of one thing from those of others; the `identifier`
+        is one that nothing else has, random by default. Raises StoreError.
         """
-        step = FailedStep(os.urandom(32).hex(), build, name, snapshot, time.time())
+        step = FailedStep(identifier or os.urandom(32).hex(), build, name, snapshot, time.time())
         with self._database.transaction():
             self._database.execute(
                 f"INSERT INTO failed_steps ({_COLUMNS}, process, lease)"

@@ -125,6 +125,13 @@ class Images(Catalog):
         if not self._database.execute(statement, (str(name),)).rowcount:
             raise NotFound("image", name.familiar)
 
+    def set_parent(self, image: Digest, parent: Digest) -> None:
+        """Note that a step of a build made an image (an ID) of another one, step by step."""
+        self._database.execute(
+            "INSERT OR REPLACE INTO image_parents (image, parent) VALUES (?, ?)",
+            (str(image), str(parent)),
+        )
+
     # Using
 
     def resolve(self, text: str, platform: Platform | None = None) -> Image:
