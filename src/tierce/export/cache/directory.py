@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from contextlib import contextmanager
 from itertools import count
 
@@ -27,6 +28,7 @@ from tierce.values import Value
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import IO
 
     from tierce.archive.source import Archive
     from tierce.archive.staging import Staging
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     Fill = Callable[[Callable[[bytes | bytearray | memoryview], object]], object]
     """Gives content, piece by piece, to what it is called with."""
 
+_CHUNK = 1 << 20
 _LOCK = f"{INDEX}.lock"
 """The name that BuildKit's index has a lock by, too."""
 
@@ -55,7 +58,7 @@ def read_cache(source: CacheDirectory, staging: Staging) -> FoundCache:
     is not sound, or not of tierce.
     """
     if not os.path.isdir(source.path):
-        raise NotFound("directory", source.path, f"{source.path}: no such directory")
+        raise NotFound("directory", source.path, "no such directory")
     with open_archive(source.path, staging) as archive:
         digest = Digest.parse(source.digest) if source.digest else _tagged(archive, source.tag)
         raw = _verified(archive, digest, MANIFEST_LIMIT)
@@ -96,10 +99,14 @@ class CacheWriter:
             if not os.path.exists(os.path.join(path, LAYOUT)):
                 self._put(LAYOUT, dump({"imageLayoutVersion": "1.0.0"}))
 
-    def has(self, descriptor: Descriptor) -> bool:
-        """Whether a blob is there, to look at."""
+    def has(self, descriptor: Descriptor, *, verify: bool = False) -> bool:
+        """Whether a blob is there and has its size or, if that is to be verified, its digest."""
         try:
-            return os.stat(self._blob(descriptor.digest)).st_size == descriptor.size
+            with open(self._blob(descriptor.digest), "rb", buffering=0, opener=_opener) as file:
+                status = os.fstat(file.fileno())
+                if not stat.S_ISREG(status.st_mode) or status.st_size != descriptor.size:
+                    return False
+                return not verify or _digest_of(file, descriptor.digest) == descriptor.digest
         except OSError:
             return False
 
@@ -208,6 +215,17 @@ def _verified(archive: Archive, digest: Digest, limit: int) -> bytes:
 
 def _place(digest: Digest) -> str:
     return f"{BLOBS}/{digest.algorithm}/{digest.hex}"
+
+
+def _opener(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # not to wait at a fifo
+
+
+def _digest_of(file: IO[bytes], like: Digest) -> Digest:
+    digest = new_hash(like.algorithm)
+    while chunk := file.read(_CHUNK):
+        digest.update(chunk)
+    return Digest.from_hash(digest)
 
 
 def _remove(path: str) -> None:

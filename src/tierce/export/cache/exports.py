@@ -127,13 +127,10 @@ def _export(
         with step.part("skipping cache export for empty result"):
             return
     writer = CacheWriter(export.path)
-    distrusted = {digest for cache in imported for digest in cache.distrusted}
+    # A cache that is damaged is mostly written to where it came from: there it is mended.
+    verify = any(cache.damaged for cache in imported)
     listed = {blob.descriptor.digest: blob for blob in blobs.values()}
-    missing = [
-        blob
-        for digest, blob in listed.items()
-        if digest in distrusted or not writer.has(blob.descriptor)
-    ]
+    missing = [blob for blob in listed.values() if not writer.has(blob.descriptor, verify=verify)]
 
     def write(blob: _Blob) -> None:
         with step.part(f"writing layer {blob.descriptor.digest}", blob.descriptor.size):

@@ -57,8 +57,8 @@ class ImportedCache:
         self.name = name
         self.document = document
         self.path = path
-        self.distrusted: set[Digest] = set()
-        """Blobs that turned out not to be what they should be."""
+        self.damaged = False
+        """Whether a blob turned out not to be what it should be."""
         self._manifest = manifest
 
     def descriptor(self, layer: CachedLayer) -> Descriptor | None:
@@ -201,12 +201,7 @@ class ImportedRecords:
         try:
             snapshot = self._snapshot(record, step)
         except BROKEN as error:
-            if isinstance(error, DigestMismatch):
-                record.cache.distrusted |= {
-                    descriptor.digest
-                    for descriptor in map(record.cache.descriptor, record.chain)
-                    if descriptor is not None
-                }
+            record.cache.damaged = True
             self._warn(f"use cache {record.cache.name}: {found.name}: {error.message}")
             return None
         keys = [*found.keys, *self._later_keys.get(record.id, ())]
