@@ -160,7 +160,8 @@ class BuildError(TierceError):
 class StepFailed(BuildError):
     """A command that exited with an error; `status` is its exit code, `command` its words.
 
-    `log_tail` is the end of its output, ready to be shown; the whole is in `log_path`.
+    `log_tail` is the end of its output, ready to be shown; the whole is in `log_path`. When it is
+    `classic`, the message is a sentence of docker's classic builder, to be shown as it is.
     """
 
     def __init__(
@@ -179,6 +180,7 @@ class StepFailed(BuildError):
         self.status = status
         self.log_tail = log_tail
         self.log_path = log_path
+        self.classic = False
 
 
 class RuntimeUnavailable(TierceError):

@@ -300,7 +300,7 @@ class LegacyBuild:
         """A RUN has failed: say so in docker's words, and keep it under its container's id."""
         words = " ".join(error.command)
         error.message = f"The command '{words}' returned a non-zero code: {error.status}"
-        error.exit_code = error.status
+        error.exit_code, error.classic = error.status, True
         steps = self._store.failed_steps
         step = steps.find(error.failed_step)
         if step is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tierce.errors import BuildError, DockerfileError
+from tierce.errors import BuildError, DockerfileError, StepFailed
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -17,8 +17,10 @@ SHORT_ID = 12
 
 def write_build_error(error: DockerfileError | BuildError, stream: TextIO) -> None:
     """Write the excerpt, where there is a place to show, then the error and its hint."""
-    stream.write(excerpt(error))
-    stream.write(f"ERROR: {error.message}\n")
+    if isinstance(error, StepFailed) and error.classic:
+        stream.write(f"{error.message}\n")
+    else:
+        stream.write(f"{excerpt(error)}ERROR: {error.message}\n")
     if error.hint:
         stream.write(f"hint: {error.hint}\n")
     if isinstance(error, BuildError) and error.failed_step:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tierce import builder
 from tierce.builder import BuildRequest, BuildResult
+from tierce.builder.request import Legacy
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from tierce.solver.progress import Event, Listener
     from tierce.store import Store
 
-__all__ = ["BuildRequest", "BuildResult", "Builds"]
+__all__ = ["BuildRequest", "BuildResult", "Builds", "Legacy"]
 
 
 def _silent(event: Event) -> None:

@@ -14,6 +14,7 @@ from tierce.errors import BuildError, TierceError
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
+    from tierce.cli.progress import Renderer
     from tierce.cli.session import Session
     from tierce.client.builds import BuildRequest
 
@@ -39,6 +40,7 @@ COMMAND = Command(
         Flag("check", help='Shorthand for "--call=check"'),
         Flag("explain", help="Tell of each step that was not cached what differed"),
         Flag("file", "f", kind="string", help='Name of the Dockerfile (default "PATH/Dockerfile")'),
+        Flag("force-rm", hidden=True),
         Flag("iidfile", kind="string", help="Write the image ID to a file"),
         Flag("isolation", kind="string", hidden=True),
         Flag("label", kind="map", help="Set metadata for an image"),
@@ -61,6 +63,7 @@ COMMAND = Command(
         Flag("quiet", "q", help="Suppress the build output and print image ID on success"),
         Flag("resource", kind="list",
              help='Resource limits of build steps (format: "memory=2g", "cpu-quota=50000")'),
+        Flag("rm", default=True, hidden=True),
         Flag("sbom", kind="string", help='SBOM attestation (only "false")'),
         Flag("secret", kind="list",
              help='Secret to expose to the build (format: "id=mysecret[,src=/local/secret]")'),
@@ -94,12 +97,25 @@ def _build(options: Parsed, session: Session) -> int:
     if options.flag("check") or options.given("call"):
         calling = load_module("tierce.cli.building.call")  # who builds, calls nothing else
         call = calling.parse_call("check" if options.flag("check") else options.text("call"))
+    if call is None and session.environ.get("DOCKER_BUILDKIT"):
+        legacy = load_module("tierce.cli.building.legacy")  # docker's default is the other form
+        if legacy.is_wanted(session.environ):
+            renderer = legacy.make_renderer(session, quiet=mode == "quiet")
+            request = legacy.legacy_request(request, renderer, options)
+            return _run(request, renderer, options, session, mode)
     renderer = make_renderer(mode, session.stderr, session.environ, debug=session.debug)
     if call is not None:
         status: int = calling.run_call(
             call, request, session, renderer, options.text("metadata-file")
         )
         return status
+    return _run(request, renderer, options, session, mode)
+
+
+def _run(
+    request: BuildRequest, renderer: Renderer, options: Parsed, session: Session, mode: str
+) -> int:
+    """Build, shown by the renderer, and write what else is asked for."""
     listener, explanations = renderer, None
     if request.explain:
         explaining = load_module("tierce.cli.building.explanations")  # asked for now and then
