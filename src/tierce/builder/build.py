@@ -128,6 +128,12 @@ class _Build:
 
     # Running
 
+    def _remote_sources(self) -> RemoteSources:
+        if self._sources is None:
+            environment = dict(self._request.environment) or None
+            self._sources = worker.remote.RemoteSources(self._store, environment, self._credentials)
+        return self._sources
+
     def _solve(
         self, plan: Plan, contexts: Mapping[str, LocalContext], dockerfile: Dockerfile
     ) -> int | None:
@@ -137,7 +143,7 @@ class _Build:
         make_runner = Runner if self._legacy is None else self._legacy.runner
         with make_runner(self._store, image_steps, self._credentials, subject) as runner:
             solver = Solver(
-                BuildWorker(self._store, contexts, runner, remote=self._sources),
+                BuildWorker(self._store, contexts, runner, remote=self._remote_sources),
                 records if caching is None else caching.records(plan.platform),
                 BuildLocks(self._store, self._cancelled),
                 self._listener,

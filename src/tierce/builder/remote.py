@@ -67,7 +67,7 @@ class Fetching:
         self._listener = listener
         self._cancelled = cancelled
         environment = dict(request.environment) or None
-        self.sources = RemoteSources(store, environment, credentials=credentials)
+        self.sources = RemoteSources(store, environment, credentials)
 
     def open_context(self) -> RemoteContext:
         """The context of the request. Raises BuildError, Cancelled, RuntimeUnavailable."""
@@ -135,11 +135,13 @@ class Fetching:
         if not is_archive(head):
             return RemoteContext(vertex, result, _FILE)
         copy = Copy((CopyPart(1, (f"/{_FILE}",), literal=True, unpack=True),), "/")
-        unpacked = Vertex(copy, [Vertex(Scratch()), vertex], name="[internal] unpack build context")
+        unpacked = Vertex(copy, [Vertex(Scratch()), vertex], name=f"copy /{_FILE} /")
         return RemoteContext(unpacked, self._solve(unpacked))
 
     def _solve(self, vertex: Vertex) -> FileSystem:
-        worker = BuildWorker(self._store, {}, Runner(self._store, set()), remote=self.sources)
+        worker = BuildWorker(
+            self._store, {}, Runner(self._store, set()), remote=lambda: self.sources
+        )
         locks = BuildLocks(self._store, self._cancelled)
         solver = Solver(
             worker, self._store.records, locks, self._listener, cancelled=self._cancelled

@@ -25,7 +25,7 @@ from tierce.frontend.stages import External, Stage, StageGraph, Step
 from tierce.graph import ops
 from tierce.graph.ops import Exec, ImageSource, MakeDirectory, Scratch
 from tierce.graph.vertex import Vertex
-from tierce.oci.config import ImageConfig
+from tierce.oci.config import History, ImageConfig
 from tierce.oci.platform import Platform
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
@@ -388,7 +388,7 @@ class Lowering:
         base = first.resolved
         return Plan(
             vertex=vertex,
-            config=self._with_platform(image),
+            config=self._with_platform(self._with_history(image.freeze(), image, first)),
             layers=tuple(image.layers),
             base=base,
             inherited_history=0 if base is None else len(base.config.history),
@@ -400,9 +400,20 @@ class Lowering:
             source=self._dockerfile.source,
         )
 
-    def _with_platform(self, image: ImageDraft) -> ImageConfig:
+    def _with_history(self, config: ImageConfig, image: ImageDraft, first: Stage) -> ImageConfig:
+        """The history, also of the layer of a context that is no image: as BuildKit tells of it."""
+        if first.files is None or first.resolved is not None:
+            return config
+        files = first.files.vertex
+        if isinstance(files.op, Scratch):
+            return config
+        # Its exporter has as many entries as there are layers, and calls them as it finds them.
+        name = image.layers[-1].vertex.name if image.layers else files.name
+        entry = History(self._context.created, name, "buildkit.exporter.image.v0")
+        return config.replace(history=(*config.history, entry))
+
+    def _with_platform(self, config: ImageConfig) -> ImageConfig:
         """The config, with the platform that was asked for where one was."""
-        config = image.freeze()
         platform = config.platform
         if self._options.platform is not None:
             wanted = self._target

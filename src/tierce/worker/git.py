@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tierce.graph.ops import GitSource
     from tierce.solver.types import Step
     from tierce.store import Store
+    from tierce.worker.access import Access
     from tierce.worker.results import FileSystem
 
 _POLL_SECONDS = 0.05
@@ -76,12 +77,11 @@ class GitFetcher:
         self,
         store: Store,
         environment: Mapping[str, str],
-        credentials: Mapping[str, str] | None = None,
+        access: Access,
     ) -> None:
-        """`credentials` are settings of git for all that goes to a remote, never on disk."""
         self._store = store
         self._environment = environment
-        self._credentials = credentials or {}
+        self._access = access
 
     def resolve(self, op: GitSource, step: Step) -> Commit:
         """The commit that a source stands for; the remote is asked unless it is named.
@@ -104,8 +104,11 @@ class GitFetcher:
     def fetch(self, op: GitSource, commit: Commit, step: Step) -> FileSystem:
         """The tree of a commit that was resolved. Raises as `resolve`."""
         repository = self._store.paths.repository(_name(op.remote))
-        with self._locked(repository.name, step.cancelled):
-            git = _Git(self._environment, step, self._credentials, op.remote)
+        with (
+            self._locked(repository.name, step.cancelled),
+            self._access.agent(op.remote) as agent,
+        ):
+            git = self._program(op, step, agent)
             bare = _Bare(repository, git, len(commit.id))
             bare.bring(op, commit)
             # What a killed build left here has no other use.
@@ -131,9 +134,10 @@ class GitFetcher:
         return _commit(op, op.checksum, reference, op.checksum)
 
     def _asked(self, op: GitSource, step: Step) -> Commit:
-        git = _Git(self._environment, step, self._credentials, op.remote)
-        reference = op.reference or self._default_branch(git, op.remote)
-        listed = git.run("ls-remote", "--", op.remote, reference, reference + "^{}")
+        with self._access.agent(op.remote) as agent:
+            git = self._program(op, step, agent)
+            reference = op.reference or self._default_branch(git, op.remote)
+            listed = git.run("ls-remote", "--", op.remote, reference, reference + "^{}")
         found = {name: commit for commit, _, name in _lines(listed)}
         tag = "refs/tags/" + reference.removeprefix("refs/tags/")
         candidates = (
@@ -157,6 +161,13 @@ class GitFetcher:
             raise _mismatch(op.checksum, " or ".join(names))
         return _commit(op, commit, full, commit if op.keep_git_directory else names[-1])
 
+    def _program(self, op: GitSource, step: Step, agent: str) -> _Git:
+        config = {**_CONFIG, **self._access.git_config(op.remote)}
+        environment = _scrubbed(self._environment, config)
+        if agent:
+            environment["SSH_AUTH_SOCK"] = agent
+        return _Git(environment, step, op.remote)
+
     def _default_branch(self, git: _Git, remote: str) -> str:
         listed = git.run("ls-remote", "--symref", "--", remote, "HEAD")
         found = re.search(r"refs/heads/(\S+)", listed)
@@ -179,16 +190,10 @@ class GitFetcher:
 class _Git:
     """Runs git, for one step, without anything that the host has set up for it."""
 
-    def __init__(
-        self,
-        environment: Mapping[str, str],
-        step: Step,
-        credentials: Mapping[str, str],
-        remote: str,
-    ) -> None:
+    def __init__(self, environment: Mapping[str, str], step: Step, remote: str) -> None:
         self._step = step
         self._remote = remote
-        self._environment = _scrubbed(environment, {**_CONFIG, **credentials})
+        self._environment = environment
 
     def run(self, *arguments: str, directory: str = "", ignore: Sequence[str] = ()) -> str:
         """What a command prints. Raises BuildError, Cancelled, RuntimeUnavailable.
@@ -255,10 +260,8 @@ class _Git:
 
     def within(self, work_tree: str, **variables: str) -> _Git:
         """The same git, working on a directory with files."""
-        other = object.__new__(_Git)
-        other._step, other._remote = self._step, self._remote
-        other._environment = {**self._environment, "GIT_WORK_TREE": work_tree, **variables}
-        return other
+        environment = {**self._environment, "GIT_WORK_TREE": work_tree, **variables}
+        return _Git(environment, self._step, self._remote)
 
 
 class _Ignored(Exception):

@@ -15,6 +15,7 @@ from tierce.layer.entry import Content, Entry
 from tierce.oci.digest import Digest, new_hash
 from tierce.solver.cache import Keys, key_of
 from tierce.values import Value
+from tierce.worker.access import Access
 from tierce.worker.components import components_of, decode_components, encode_components
 from tierce.worker.results import FileSystem
 
@@ -50,7 +51,7 @@ class RemoteSources:
         """`environment` says which proxies there are; by default it is the process's own."""
         self._store = store
         self._environment = os.environ if environment is None else environment
-        self._credentials = credentials
+        self._access = Access(credentials)
         self._known: dict[str, _Known] = {}
 
     def resolve(self, vertex: Vertex, step: Step) -> FileSystem | None:
@@ -164,11 +165,11 @@ class RemoteSources:
 
     @property
     def _http(self) -> HttpClient:
-        return worker.http.HttpClient(self._environment)
+        return worker.http.HttpClient(self._environment, self._access.headers)
 
     @property
     def _git(self) -> GitFetcher:
-        return worker.git.GitFetcher(self._store, self._environment)
+        return worker.git.GitFetcher(self._store, self._environment, self._access)
 
 
 def _near(op: BlobSource | HttpSource | GitSource) -> str:

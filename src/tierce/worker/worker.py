@@ -33,7 +33,7 @@ from tierce.worker.sources import Wanted, find_sources, wanted_of
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tierce.graph.ops import Op
     from tierce.graph.vertex import Vertex
@@ -67,14 +67,14 @@ class BuildWorker:
         contexts: Mapping[str, LocalContext],
         runner: Runner,
         secrets: Sequence[str] = (),
-        remote: RemoteSources | None = None,
+        remote: Callable[[], RemoteSources] | None = None,
     ) -> None:
         """`secrets` are values that nothing that is kept of a step may have in it.
 
-        `remote` fetches; what it has resolved for another worker stays what it is.
+        `remote` makes what fetches, when there is something to be fetched.
         """
         self._making = threading.RLock()
-        self._given_remote = remote
+        self._make_remote = remote
         self._secrets = secrets
         self._store = store
         self._contexts = contexts
@@ -99,7 +99,9 @@ class BuildWorker:
 
     @lazy
     def _remote(self) -> RemoteSources:
-        return self._given_remote or worker.remote.RemoteSources(self._store)
+        if self._make_remote is not None:
+            return self._make_remote()
+        return worker.remote.RemoteSources(self._store)
 
     def open_source(self, vertex: Vertex, users: Sequence[Vertex], step: Step) -> Result:
         """An image's file system, the empty one, or a directory of the caller."""
