@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tierce.layer.diff import overlay_changes, tree_changes
     from tierce.layer.entry import Entry, keeps_xattr
     from tierce.layer.erofs import IMAGE_SPARE, make_image, read_root
+    from tierce.layer.host import root_entry
     from tierce.layer.index import LayerIndex
     from tierce.layer.limits import Limits
     from tierce.layer.sources import DirectoryLayer, IndexLayer
@@ -31,6 +32,7 @@ __all__ = [
     "make_image",
     "overlay_changes",
     "read_root",
+    "root_entry",
     "tree_changes",
     "write_layer",
 ]
@@ -48,6 +50,7 @@ _HOMES = {
     "make_image": "erofs",
     "overlay_changes": "diff",
     "read_root": "erofs",
+    "root_entry": "host",
     "tree_changes": "diff",
     "write_layer": "writer",
 }

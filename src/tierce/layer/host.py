@@ -55,6 +55,13 @@ def host_entry(
     )
 
 
+def root_entry(host_path: str) -> Entry:
+    """The root of a tree, which is at `host_path`. Raises OSError."""
+    entry = host_entry("", host_path, os.lstat(host_path))
+    assert entry is not None
+    return entry
+
+
 def list_xattrs(host_path: str) -> list[str]:
     """The names of a file's own extended attributes; none where it cannot have any."""
     try:

@@ -177,12 +177,12 @@ class SnapshotFiles:
 
     def _ready_layer(self, chain: Sequence[Snapshot]) -> None:
         *parents, layer = chain
-        assert layer.diff_id is not None
         if self._images.find(layer.id, layer.diff_id) is not None:
             return
         with self._locks.hold(f"snapshot {layer.id}"):
             if self._forms(layer.id) & LAYER or self._images.find(layer.id, layer.diff_id):
                 return
+            assert layer.diff_id is not None
             below = self._below(parents, self._ready_layer)
             made = self._images.worthwhile(layer.diff_id) and self._images.make(
                 layer.id, layer.diff_id, below
@@ -208,7 +208,18 @@ class SnapshotFiles:
                 have(each)
             return tierce.layer.MergedView([self._ready_source(layer) for layer in parents])
 
-        return _Below(view) if parents else None
+        def root() -> Entry:
+            have(parents)
+            return self._root_of(parents[-1])
+
+        return _Below(view, root) if parents else None
+
+    def _root_of(self, layer: Snapshot) -> Entry:
+        place = self._place(layer)
+        with reported(f"read snapshot {layer.id}"):
+            if place.image is not None:
+                return tierce.layer.read_root(place.image.file)
+            return tierce.layer.root_entry(str(place.directory / FS_NAME))
 
     def _ready_source(self, layer: Snapshot) -> LayerSource:
         """A layer to look into that is in a directory or in an image, which has an index."""
@@ -288,14 +299,18 @@ class SnapshotFiles:
 class _Below:
     """What the ancestors of a layer that is being unpacked have at a path.
 
-    Waits for them to be unpacked or mountable, so that no index is made for this alone.
+    Waits for them to be unpacked or mountable, so that no index is made for this alone; the
+    root, which most layers have no entry for, is asked of the nearest one.
     """
 
-    def __init__(self, view: Callable[[], Tree]) -> None:
+    def __init__(self, view: Callable[[], Tree], root: Callable[[], Entry]) -> None:
         self._view = view
+        self._root = root
         self._tree: Tree | None = None
 
     def __call__(self, path: str) -> Entry | None:
+        if not path:
+            return self._root()
         if self._tree is None:
             self._tree = self._view()
         return self._tree.lookup(path)
