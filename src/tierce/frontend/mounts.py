@@ -98,19 +98,27 @@ class Mounts:
 
     def _cache(self, spec: MountSpec, source: Stage | External | None) -> CacheMount:
         path = absolute(spec.source)
+        identity = spec.id or _clean(spec.target)
         given = (spec.mode, spec.uid, spec.gid) != (None, None, None)
-        number = 0
-        # As in BuildKit, permissions are for a cache that starts empty, and make it so.
-        if source is not None and (path != "/" or not given):
+        mode, owner, number = _DIRECTORY_MODE, (0, 0), 0
+        if path == "/" and given:
+            # As in BuildKit, permissions are for a cache that starts empty, and make it so; and
+            # a cache with others is another one.
+            mode = mode if spec.mode is None else spec.mode & _MODE_BITS
+            owner = (spec.uid or 0, spec.gid or 0)
+            identity = f"{identity}:{mode:o}:{owner[0]}:{owner[1]}"
+        elif source is not None:
             number = self._add_input(_require_built(spec, source))
+        elif path != "/":
+            raise InvalidValue(f"open {path}: no such file or directory")
         return CacheMount(
             target=self._target(spec),
-            id=spec.id or _clean(spec.target),
+            id=identity,
             sharing=spec.sharing or "shared",
             read_only=spec.read_only,
-            mode=_DIRECTORY_MODE if spec.mode is None else spec.mode,
-            uid=spec.uid or 0,
-            gid=spec.gid or 0,
+            mode=mode,
+            uid=owner[0],
+            gid=owner[1],
             input=number,
             source=path if number else "/",
         )

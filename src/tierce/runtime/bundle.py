@@ -6,8 +6,10 @@ See config.md and config-linux.md of the runtime specification.
 from __future__ import annotations
 
 import os
+import posixpath
 import stat
 
+from tierce.errors import ContainerError
 from tierce.linux.mounts import MountSpec
 from tierce.runtime import capabilities
 from tierce.runtime.user import Identity
@@ -54,6 +56,12 @@ _MASKED_PATHS = (
 )
 _READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
+_MOUNTABLE_IN_PROC = frozenset(
+    f"/proc/{name}"
+    for name in "cpuinfo diskstats loadavg meminfo net/dev slabinfo stat swaps uptime".split()
+)
+"""Files that only tell of the machine; programs are shown others there."""
+
 _SECCOMP_FILTER = "run.oci.seccomp_bpf_data"
 """Annotation of crun: a filter that is compiled already, as text in base 64."""
 
@@ -88,6 +96,17 @@ class BindMount(Value):
     source: str = "/"
     read_only: bool = True
     options: tuple[str, ...] = ()
+
+
+class TmpfsMount(Value):
+    """An empty directory in memory at `target`, of `size` bytes at most (0: the kernel's limit).
+
+    It has the mode of the directory that is there, if there is one.
+    """
+
+    target: str
+    size: int = 0
+    read_only: bool = False
 
 
 class Isolation(Value):
@@ -196,6 +215,24 @@ def bind(
     """A bind mount, for `make_spec`."""
     chosen = ["rbind", "ro" if read_only else "rw", *(options or ("rprivate",))]
     return {"destination": target, "type": "bind", "source": source, "options": chosen}
+
+
+def tmpfs(mount: TmpfsMount, mode: int | None) -> dict[str, Any]:
+    """A tmpfs, for `make_spec`; a mode of None is the kernel's."""
+    options = ["nosuid", *(("ro",) if mount.read_only else ())]
+    options += [f"size={mount.size}"] if mount.size else []
+    options += [f"mode={mode:o}"] if mode is not None else []
+    return _mount("tmpfs", mount.target, *options)
+
+
+def check_target(target: str) -> None:
+    """Refuse to mount over /proc, as runtimes do: it is what they, and masks, rely on.
+
+    Raises ContainerError.
+    """
+    path = posixpath.normpath(target)
+    if (path == "/proc" or path.startswith("/proc/")) and path not in _MOUNTABLE_IN_PROC:
+        raise ContainerError(f"mount at {target}: it is inside /proc")
 
 
 def _namespaces(isolation: Isolation) -> Iterator[str]:

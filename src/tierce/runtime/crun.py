@@ -6,8 +6,10 @@ import json
 import os
 import select
 import signal
+import stat
 from contextlib import nullcontext
 
+from tierce.errors import ContainerError
 from tierce.linux.mounts import MountSpec
 from tierce.linux.process import bounding_capabilities, children
 from tierce.runtime import bundle, capabilities, executable
@@ -31,11 +33,12 @@ _KILL_MILLISECONDS = 10
 
 
 class TextFile(Value):
-    """A file that the container sees at `target`, with this content."""
+    """A file that the container sees at `target`, with this content, mounted with `options`."""
 
     target: str
     content: str
     read_only: bool = True
+    options: tuple[str, ...] = ()
 
 
 class SecretFile(Value):
@@ -61,7 +64,7 @@ class ContainerSpec(Value):
     root: tuple[MountSpec, ...]
     process: bundle.ProcessSpec
     isolation: bundle.Isolation
-    binds: tuple[bundle.BindMount, ...] = ()
+    binds: tuple[bundle.BindMount | bundle.TmpfsMount, ...] = ()
     files: tuple[TextFile, ...] = ()
     directories: tuple[str, ...] = ()
     secrets: tuple[SecretFile, ...] = ()
@@ -292,13 +295,19 @@ class Container:
                 os.fchmod(written.fileno(), 0o644)
                 written.write(file.content)
             self._root.make_stub(file.target, directory=False)
-            made.append(bundle.bind(source, file.target, read_only=file.read_only))
+            made.append(
+                bundle.bind(source, file.target, read_only=file.read_only, options=file.options)
+            )
         return made
 
     def _binds(self) -> list[dict[str, Any]]:
         """The parents before what is mounted below them, whatever order they were given in."""
         made: list[dict[str, Any]] = []
         for mount in sorted(self._spec.binds, key=lambda mount: mount.target.count("/")):
+            bundle.check_target(mount.target)
+            if isinstance(mount, bundle.TmpfsMount):
+                made.append(self._tmpfs(mount))
+                continue
             source, directory = self._root.mount_source(mount.root, mount.source)
             self._root.make_stub(mount.target, directory=directory)
             made.append(
@@ -306,9 +315,17 @@ class Container:
             )
         return made
 
+    def _tmpfs(self, mount: bundle.TmpfsMount) -> dict[str, Any]:
+        status = self._root.status(mount.target)
+        if status is not None and not stat.S_ISDIR(status.st_mode):
+            raise ContainerError(f"mount tmpfs at {mount.target}: not a directory")
+        self._root.make_stub(mount.target, directory=True)
+        return bundle.tmpfs(mount, None if status is None else stat.S_IMODE(status.st_mode))
+
     def _secrets(self, directory: str) -> list[dict[str, Any]]:
         made: list[dict[str, Any]] = []
         for number, secret in enumerate(self._spec.secrets):
+            bundle.check_target(secret.target)
             source = f"{directory}/secret{number}"
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             with open(os.open(source, flags, 0o600), "wb") as file:

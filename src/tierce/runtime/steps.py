@@ -9,7 +9,7 @@ from tierce.errors import Cancelled, ContainerError
 from tierce.linux.mounts import MountSpec
 from tierce.linux.resources import Resources
 from tierce.runtime import capabilities
-from tierce.runtime.bundle import SHM_SIZE, BindMount, Isolation, ProcessSpec
+from tierce.runtime.bundle import SHM_SIZE, BindMount, Isolation, ProcessSpec, TmpfsMount
 from tierce.runtime.crun import Container, ContainerSpec, Engine, SecretFile, TextFile
 from tierce.runtime.groups import GroupSpec
 from tierce.runtime.launcher import Launcher, sweep
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 STDOUT, STDERR = 1, 2
 
+_FILE_OPTIONS = ("rprivate", "nosuid", "noexec", "nodev")
 _CHUNK = 1 << 16
 _CANCEL_MILLISECONDS = 50
 
@@ -41,7 +42,7 @@ class StepSpec(Value):
 
     root: tuple[MountSpec, ...]
     process: ProcessSpec
-    binds: tuple[BindMount, ...] = ()
+    binds: tuple[BindMount | TmpfsMount, ...] = ()
     secrets: tuple[SecretFile, ...] = ()
     private: bool = False
     network: str = "default"
@@ -123,8 +124,10 @@ def _container(step: StepSpec) -> ContainerSpec:
         isolation,
         step.binds,
         (
-            TextFile("/etc/resolv.conf", resolv_conf(host_network=host_network)),
-            TextFile("/etc/hosts", step_hosts(step.hosts)),
+            TextFile(
+                "/etc/resolv.conf", resolv_conf(host_network=host_network), options=_FILE_OPTIONS
+            ),
+            TextFile("/etc/hosts", step_hosts(step.hosts), options=_FILE_OPTIONS),
         ),
         secrets=step.secrets,
         private=step.private,
@@ -139,7 +142,9 @@ def _start_with_pipes(container: Container, log: Log, cancel: threading.Event) -
     err, err_writer = os.pipe()
     streams = {out: STDOUT, err: STDERR}
     try:
-        nothing = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        # Not /dev/null: crun opens that of the container instead, and gives it to the user.
+        nothing, nobody = os.pipe()
+        os.close(nobody)
         try:
             container.start(stdin=nothing, stdout=out_writer, stderr=err_writer)
         finally:

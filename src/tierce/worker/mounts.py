@@ -9,8 +9,9 @@ from tierce.errors import BuildError
 from tierce.graph.ops import Bind, CacheMount, Secret, Tmpfs
 from tierce.layer.apply import apply_layer
 from tierce.linux.mounts import MountSpec
-from tierce.runtime.bundle import BindMount
+from tierce.runtime.bundle import BindMount, TmpfsMount
 from tierce.runtime.crun import SecretFile
+from tierce.values import Value
 from tierce.worker.files import gather, tree_of
 from tierce.worker.results import FileSystem
 
@@ -20,11 +21,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tierce.graph.ops import Mount, Ssh
+    from tierce.layer.entry import Entry
+    from tierce.layer.view import Tree
     from tierce.store import Store
     from tierce.worker.agents import Agents
     from tierce.worker.context import LocalTree
     from tierce.worker.credentials import Credentials
     from tierce.worker.results import Result
+
+
+_SHORT_ID = 12
+
+
+class Origin(Value):
+    """What a new cache starts with: a part of another file system.
+
+    Caches of one id are as many as there are origins; `name` tells them apart. `entry` is the
+    directory, or None; `file` is the name of what is shown when that is a file.
+    """
+
+    name: str
+    tree: Tree
+    entry: Entry | None
+    file: str = ""
 
 
 class StepMounts:
@@ -47,7 +66,7 @@ class StepMounts:
         self._credentials = credentials
         self._agents = agents
         self._stack = ExitStack()
-        self.binds: list[BindMount] = []
+        self.binds: list[BindMount | TmpfsMount] = []
         self.secrets: list[SecretFile] = []
         self.variables: list[str] = []
 
@@ -65,7 +84,7 @@ class StepMounts:
             elif isinstance(mount, CacheMount):
                 self.binds.append(self._stack.enter_context(self._cache(mount)))
             elif isinstance(mount, Tmpfs):
-                self.binds.append(_tmpfs(mount))
+                self.binds.append(TmpfsMount(mount.target, mount.size, mount.read_only))
             elif isinstance(mount, Secret):
                 self._add_secret(mount)
             else:
@@ -136,20 +155,23 @@ class StepMounts:
     def _cache(self, mount: CacheMount) -> Iterator[BindMount]:
         """A cache mount: one for all, one at a time ("locked"), or one for each ("private")."""
         with ExitStack() as stack:
-            name = mount.id
+            origin = self._origin(mount)
+            name = mount.id if origin is None else f"{mount.id}:{origin.name}"
             if mount.sharing == "locked":
                 stack.enter_context(self._store.lock(f"cache-mount-use {name}"))
             elif mount.sharing == "private":
                 name = self._free_cache(name, stack)
+            owner = origin.entry if origin is not None and origin.entry is not None else mount
             directory = self._store.cache_mounts.directory(
                 name,
-                mode=mount.mode,
-                uid=mount.uid,
-                gid=mount.gid,
-                initialise=self._filler(mount),
+                mode=owner.mode,
+                uid=owner.uid,
+                gid=owner.gid,
+                initialise=None if origin is None else self._filler(origin, mount.source),
             )
             root = MountSpec("bind", os.fspath(directory), "", ("rbind",))
-            yield BindMount(mount.target, (root,), read_only=mount.read_only)
+            source = "/" if origin is None else f"/{origin.file}"
+            yield BindMount(mount.target, (root,), source, read_only=mount.read_only)
 
     def _free_cache(self, name: str, stack: ExitStack) -> str:
         """The first of `name`, `name#2`, … that nobody uses now; held until the stack closes."""
@@ -161,15 +183,32 @@ class StepMounts:
                 return candidate
             number += 1
 
-    def _filler(self, mount: CacheMount) -> Callable[[Path], object] | None:
-        """Copies what a new cache starts with, when the mount says `from`."""
+    def _origin(self, mount: CacheMount) -> Origin | None:
+        """What a new cache starts with, when the mount says `from`."""
         if not mount.input:
             return None
-        tree = tree_of(self._store, self._inputs[mount.input])
+        result = self._inputs[mount.input]
+        tree = tree_of(self._store, result)
+        if not isinstance(result, FileSystem):
+            result = gather(self._store, tree, mount.source)
+        name = "empty"
+        if result.snapshot is not None:
+            self._store.snapshots.finish([result.snapshot])
+            chain_id = self._store.snapshots.get(result.snapshot).chain_id
+            assert chain_id is not None
+            name = chain_id.hex[:_SHORT_ID]
+        resolved = tree.resolve(mount.source)
+        entry = tree.lookup(resolved) if resolved else None
+        if entry is None or entry.kind == "dir":
+            return Origin(f"{name}{mount.source}", tree, entry)
+        return Origin(f"{name}{mount.source}", tree, None, resolved.rpartition("/")[2])
+
+    def _filler(self, origin: Origin, source: str) -> Callable[[Path], object]:
+        """Copies what a new cache starts with."""
         store = self._store
 
         def fill(directory: Path) -> None:
-            gathered = gather(store, tree, mount.source)
+            gathered = gather(store, origin.tree, source)
             if gathered.snapshot is None:
                 return
             [layer] = store.snapshots.chain(gathered.snapshot)
@@ -178,12 +217,3 @@ class StepMounts:
                 apply_layer(stream, os.fspath(directory), whiteouts="remove")
 
         return fill
-
-
-def _tmpfs(mount: Tmpfs) -> BindMount:
-    """BuildKit mounts it with these options, and the kernel with its defaults."""
-    size = (f"size={mount.size}",) if mount.size else ()
-    root = MountSpec("tmpfs", "tmpfs", "", ("nosuid", *size))
-    # Said again, as the options of a mount are lost when it is bound elsewhere.
-    options = ("rprivate", "nosuid")
-    return BindMount(mount.target, (root,), read_only=mount.read_only, options=options)

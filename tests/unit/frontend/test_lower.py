@@ -284,7 +284,7 @@ def test_base_can_be_mounted_beside_itself() -> None:
 
 def test_owner_and_mode_of_a_cache_make_it_start_empty() -> None:
     plan = plan_of("FROM alpine\nRUN --mount=type=cache,from=golang,target=/c,uid=5,mode=0700 x\n")
-    assert exec_of(plan, "x").mounts == (CacheMount("/c", "/c", mode=0o700, uid=5),)
+    assert exec_of(plan, "x").mounts == (CacheMount("/c", "/c:700:5:0", mode=0o700, uid=5),)
     assert len(plan.vertex.inputs) == 1
 
 
