@@ -49,6 +49,8 @@ def mount_from(text: str) -> str:
 
     A variable in it is refused: which stages are built must not depend on what they build.
     """
+    if not text:
+        raise InvalidValue("failed to parse csv mounts: EOF")
     found = ""
     for field in split_fields(text):
         key, _, value = field.partition("=")

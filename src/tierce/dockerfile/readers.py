@@ -291,18 +291,27 @@ def _sources(
 ) -> tuple[tuple[str, ...], tuple[Heredoc, ...], str]:
     """(paths, heredocs, destination)."""
     *sources, destination = words
-    if lexer.heredoc_word(destination) is not None:
+    if _heredoc_of(destination) is not None:
         raise InvalidValue(f"{keyword} cannot accept a heredoc as a destination")
     contents = {heredoc.name: heredoc for heredoc in instruction.heredocs}
     paths: list[str] = []
     documents: list[Heredoc] = []
     for source in sources:
-        announced = lexer.heredoc_word(source) if "<<" in source else None
+        announced = _heredoc_of(source)
         if announced is None:
             paths.append(source)
         else:
             documents.append(contents.get(announced.name, announced))
     return tuple(paths), tuple(documents), destination
+
+
+def _heredoc_of(word: str) -> Heredoc | None:
+    if "<<" not in word:
+        return None
+    try:
+        return lexer.heredoc_word(word)
+    except InvalidValue:
+        return None  # half of a quoted name: it is taken for a path, and refused as one
 
 
 def _workdir(instruction: Instruction, escape: str) -> Workdir:

@@ -321,12 +321,15 @@ class _Reader:
         if not operator:
             raise _Unfinished("syntax error: missing '}'")
         shown = f":{operator}" if colon else operator
-        if operator not in ("-+?" if colon else "-+?#%"):
-            raise InvalidValue(f"unsupported modifier ({shown}) in substitution")
+        unsupported = InvalidValue(f"unsupported modifier ({shown}) in substitution")
+        if operator in "#%" if colon else operator not in "-+?#%":
+            raise unsupported
         word = self._part("}", "missing '}'", raw_escapes=operator in "#%")
         value = self._value(name)
         if value is None and self._rules.keep_unset:
             return f"${{{name}{shown}{word}}}"
+        if operator not in "-+?#%":
+            raise unsupported  # only now, as in BuildKit
         if operator in "#%":
             return self._trimmed(operator, word, value or "")
         return self._choose(operator, name, word, value, colon)

@@ -336,7 +336,8 @@ class StageGraph:
 
     def name_images(self) -> None:
         """Read the names of all images, needed or not. Raises DockerfileError."""
-        for user in (*self.stages, *self.externals):
+        users: list[Stage | External] = [*self.stages, *self.externals]
+        for user in users:
             if user.reference is not None or user.context:
                 continue
             name = user.name if isinstance(user, External) else user.base_name
