@@ -12,6 +12,7 @@ from tierce.store.prune import (
     prune_images,
     prune_logs,
     prune_records,
+    prune_repositories,
 )
 from tierce.store.usage import disk_usage_of, image_usage
 from tierce.values import Value
@@ -73,6 +74,7 @@ class System:
             prune_logs(self._store, until=until)
             if all:
                 prune_contexts(self._store, max_bytes=0)
+                prune_repositories(self._store)
         size = self._store.collect().size
         return SystemPruned(tuple(removed), tuple(records), tuple(mounts), size)
 

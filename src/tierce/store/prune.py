@@ -34,17 +34,26 @@ def prune_images(
 ) -> Sequence[Removed]:
     """Remove images that no name points to, or else all that no container uses.
 
+    Those between the steps of a build stay as long as what was made of them.
     `accept` may spare some; it is called within a transaction and must be quick.
     """
     removed = []
     with store.database.removal():
         named = store.images.all_names()
         in_use = _images_in_use(store)
-        for image in store.images.list():
-            if image.config in named and unnamed_only:
-                continue
-            if str(image.config) not in in_use and accept(image):
-                removed.append(store.images.remove(str(image.config), force=True))
+        images = {
+            image.config: image
+            for image in store.images.list()
+            if not (image.config in named and unnamed_only)
+        }
+        # An image that a step of a build has made another one of stays as long as that one.
+        parents = dict(store.images.parents())
+        while free := images.keys() - parents.values():
+            for config in [each for each in images if each in free]:
+                image = images.pop(config)
+                if str(config) not in in_use and accept(image):
+                    removed.append(store.images.remove(str(config), force=True))
+                    parents.pop(config, None)
     return removed
 
 
@@ -125,6 +134,18 @@ def prune_contexts(
             total -= size
             freed += size
     return freed
+
+
+def prune_repositories(store: Store) -> None:
+    """Remove what was fetched of git repositories, but for those that are being worked on."""
+    try:
+        names = os.listdir(store.paths.repositories)
+    except FileNotFoundError:
+        return  # a store that has never fetched any
+    for name in names:
+        with store.locks.try_hold(f"git-{name}") as held:
+            if held:
+                store.trash.throw(store.paths.repository(name))
 
 
 def prune_logs(store: Store, *, until: float = float("inf")) -> None:

@@ -128,6 +128,8 @@ class Measurements:
             paths.repositories,
         )
         for top in (paths.root, *single, *_children(paths.blobs), *_children(paths.indexes)):
+            if top == paths.repositories and not os.path.lexists(top):
+                continue  # in a store that has never fetched any
             total += os.lstat(top).st_blocks * 512
             for child in _children(top):
                 if child in single or child.parent in (paths.blobs, paths.indexes):
