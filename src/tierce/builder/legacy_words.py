@@ -30,7 +30,7 @@ def context_size(tree: LocalTree | None, dockerfile_bytes: int) -> int:
     """
     if tree is None:
         return _BLOCK + _padded(dockerfile_bytes) + _TAR_END
-    size = _BLOCK + _TAR_END  # of the directory itself, and of the end
+    size = _TAR_END
     for entry in tree.walk():
         size += _BLOCK
         if len(entry.path.encode("utf-8", "surrogateescape")) > _NAME_BYTES:

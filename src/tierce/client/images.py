@@ -102,9 +102,12 @@ class Images:
         images = self._store.catalog.list()
         names = self._store.catalog.all_names()
         variants = set() if all else self._variants(names)
+        between = set() if all else set(self._store.catalog.parents().values())
         found = []
         for image in images:
             if image.config in variants:
+                continue
+            if image.config in between and image.config not in names:
                 continue
             listed = listed_image(image, names.get(image.config, ()))
             if patterns:
@@ -154,6 +157,9 @@ class Images:
         ]
         # Images that no builder made may have fewer steps than layers, or none.
         entries += [HistoryEntry(None, None, "", size, "") for size in sizes]
+        for step, known in self._images_of_steps(image).items():
+            if step <= len(entries):
+                entries[step - 1] = entries[step - 1].replace(image=known)
         entries.reverse()
         if entries:
             entries[0] = entries[0].replace(image=image.config)
@@ -245,6 +251,18 @@ class Images:
             snapshot = snapshots.for_layers(config.diff_ids)
             return [] if snapshot is None else [x.size for x in snapshots.chain(snapshot.id)]
 
+    def _images_of_steps(self, image: Image) -> Mapping[int, Digest]:
+        """The images that an image was made of, by how many steps they have; the last of each."""
+        parents = self._store.images.parents()
+        known: dict[int, Digest] = {}
+        current = parents.get(image.config)
+        while current is not None:
+            step = self._store.images.find(str(current))
+            assert step is not None
+            known.setdefault(len(self._store.images.config(step).history), current)
+            current = parents.get(current)
+        return known
+
     def _is_intermediate(self, image: Image) -> bool:
         """Whether an unnamed image stands between the steps of another one."""
         return self._is_step(image) and bool(self._store.images.children(image))
@@ -262,6 +280,14 @@ class Images:
         if image is None:
             return []
         named = self._store.images.all_names()
+        made_of = self._store.images.parents()
+        steps: list[Image] = []
+        current = made_of.get(image.config)
+        while current is not None and current not in named:
+            step = self._store.images.find(str(current))
+            assert step is not None
+            steps.append(step)
+            current = made_of.get(current)
         parents = [
             other
             for other in self._store.images.list()
@@ -269,12 +295,15 @@ class Images:
             and self._is_step(other)
             and any(child.config == image.config for child in self._store.images.children(other))
         ]
-        return sorted(parents, key=lambda parent: parent.size, reverse=True)
+        return steps + sorted(parents, key=lambda parent: parent.size, reverse=True)
 
     def _is_free(self, image: Image) -> bool:
-        return not self._store.images.children(image) and not self._store.containers.using(
-            str(image.config)
-        )
+        images = self._store.images
+        if self._store.containers.using(str(image.config)):
+            return False
+        if image.config in images.parents().values():
+            return False
+        return not self._is_step(image) or not images.children(image)
 
 
 def listed_image(image: Image, names: Sequence[Reference]) -> ListedImage:

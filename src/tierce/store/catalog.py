@@ -148,6 +148,14 @@ class Catalog:
             and found[: len(layers)] == layers
         ]
 
+    def parents(self) -> Mapping[Digest, Digest]:
+        """Of which image (ID) each was made that a step of a build made, where that is here."""
+        rows = self._database.all(
+            "SELECT DISTINCT image, parent FROM image_parents"
+            " JOIN images ON images.config = parent WHERE image IN (SELECT config FROM images)"
+        )
+        return {Digest.parse(image): Digest.parse(parent) for image, parent in rows}
+
     def dangling(self) -> Sequence[Image]:
         """Images that no name points to."""
         named = self.all_names()

@@ -48,6 +48,12 @@ class ImageRemoval:
                 hint="remove it by its names, or force it",
             )
         self._check_unused(text, image, force)
+        if self._has_children(image) and not any(each.tagged for each in names):
+            raise Conflict(
+                f"conflict: unable to delete {image.config.short} (cannot be forced) - "
+                "image has dependent child images",
+                hint="remove the images that were made of it first",
+            )
         candidates = [image, *self._siblings(names)]
         self._untag(names)
         return Removed(tuple(names), self._delete_unnamed(candidates))
@@ -93,7 +99,7 @@ class ImageRemoval:
         """Deletes those of the images that have no name left."""
         deleted: list[Digest] = []
         for image in candidates:
-            if image.config in deleted or self._names(image):
+            if image.config in deleted or self._names(image) or self._has_children(image):
                 continue
             self._database.execute("DELETE FROM images WHERE config = ?", (str(image.config),))
             deleted.append(image.config)
@@ -104,6 +110,15 @@ class ImageRemoval:
             " WHERE image_index = digest)"
         )
         return tuple(deleted)
+
+    def _has_children(self, image: Image) -> bool:
+        """Whether a step of a build has made another image of it."""
+        row = self._database.one(
+            "SELECT 1 FROM image_parents JOIN images ON images.config = image"
+            " WHERE parent = ? LIMIT 1",
+            (str(image.config),),
+        )
+        return row is not None
 
     def _check_unused(self, text: str, image: Image, force: bool) -> None:
         row = self._database.one(
