@@ -15,6 +15,7 @@ from tierce.builder.lint import Warnings, find_ignore
 from tierce.builder.locking import BuildLocks
 from tierce.builder.request import BuildRequest, BuildResult
 from tierce.dockerfile.parser import parse
+from tierce.dockerfile.secret_names import is_secret_name
 from tierce.errors import BuildError
 from tierce.export.image import Built, export_image
 from tierce.frontend.entitlements import NETWORK_HOST
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from tierce.dockerfile.parser import Dockerfile
     from tierce.frontend.options import Plan
     from tierce.solver.progress import Listener, VertexWarning
+    from tierce.solver.types import CacheRecords
     from tierce.store import Store
     from tierce.worker.credentials import Credentials
     from tierce.worker.remote import RemoteSources
@@ -76,6 +78,9 @@ class _Build:
         self._cancelled = cancelled
         self._tags = [_tag(text) for text in request.tags]
         self._options = options_of(request)
+        self._secrets = tuple(
+            value for name, value in self._options.build_args.items() if is_secret_name(name)
+        )
         self._caching: Caching | None = None
         self._sources: RemoteSources | None = None
         self._credentials: Credentials | None = None
@@ -88,7 +93,7 @@ class _Build:
         if request.outputs:
             export.check_outputs(request.outputs)
         if request.cache_from or request.cache_to or request.explain:
-            self._caching = builder.caching.Caching(store, request, listener)
+            self._caching = builder.caching.Caching(store, request, listener, self._secrets)
 
     def run(self) -> BuildResult:
         opened = open_definition(
@@ -134,17 +139,25 @@ class _Build:
             self._sources = worker.remote.RemoteSources(self._store, environment, self._credentials)
         return self._sources
 
+    def _records(self, platform: Platform) -> CacheRecords:
+        records: CacheRecords = self._store.records
+        if self._caching is not None:
+            records = self._caching.records(platform)
+        if self._secrets:
+            records = builder.caching.DiscreetRecords(records, self._secrets)
+        return records
+
     def _solve(
         self, plan: Plan, contexts: Mapping[str, LocalContext], dockerfile: Dockerfile
     ) -> int | None:
         image_steps = {layer.vertex.digest for layer in plan.layers}
-        caching, records = self._caching, self._store.records
+        caching, records = self._caching, self._records(plan.platform)
         subject = self._request.subject
         make_runner = Runner if self._legacy is None else self._legacy.runner
         with make_runner(self._store, image_steps, self._credentials, subject) as runner:
             solver = Solver(
-                BuildWorker(self._store, contexts, runner, remote=self._remote_sources),
-                records if caching is None else caching.records(plan.platform),
+                BuildWorker(self._store, contexts, runner, self._secrets, self._remote_sources),
+                records,
                 BuildLocks(self._store, self._cancelled),
                 self._listener,
                 cancelled=self._cancelled,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tierce import export
 from tierce.solver.progress import StepExplained
+from tierce.worker.components import without
 from tierce.worker.explaining import explain_misses
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -15,15 +16,24 @@ if TYPE_CHECKING:
     from tierce.oci.platform import Platform
     from tierce.solver.cache import Outcome
     from tierce.solver.progress import Listener
-    from tierce.solver.types import CacheRecords
+    from tierce.solver.types import CacheRecord, CacheRecords
     from tierce.store import Store
 
 
 class Caching:
     """The caches of one build, from where they are read to where they are written."""
 
-    def __init__(self, store: Store, request: BuildRequest, listener: Listener) -> None:
-        """Raises BuildError for a directory that cannot be written to."""
+    def __init__(
+        self,
+        store: Store,
+        request: BuildRequest,
+        listener: Listener,
+        secrets: Sequence[str] = (),
+    ) -> None:
+        """`secrets` are values that nobody is told. Raises BuildError for a directory that cannot
+        be written to.
+        """
+        self._secrets = secrets
         self._store = store
         self._request = request
         self._listener = listener
@@ -47,7 +57,7 @@ class Caching:
         if not self._request.explain:
             return
         elsewhere = self._imported.candidates() if self._imported is not None else ()
-        for each in explain_misses(self._store, outcomes, self._newest, elsewhere):
+        for each in explain_misses(self._store, outcomes, self._newest, elsewhere, self._secrets):
             self._listener(StepExplained(each.vertex, each))
 
     def inline(self, snapshot: int | None) -> str:
@@ -70,3 +80,20 @@ class Caching:
                 imported,
                 self._listener,
             )
+
+
+class DiscreetRecords:
+    """Records that keep no secret value in the name of a step."""
+
+    def __init__(self, records: CacheRecords, secrets: Sequence[str]) -> None:
+        self._secrets = secrets
+        self._records = records
+        self.find = records.find
+        self.has = records.has
+        self.add_keys = records.add_keys
+
+    def add(
+        self, keys: Sequence[str], snapshot: int | None, name: str, components: bytes = b""
+    ) -> CacheRecord:
+        """See `CacheRecords`."""
+        return self._records.add(keys, snapshot, without(self._secrets, name), components)

@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 MOST_FILES = 1000
 """Differences of files that are told of one step; of the rest, how many there are."""
 
-LEAST_LIKENESS = 0.15
+LEAST_LIKENESS = 0.45
 """What is less like a step than that has nothing to do with it."""
+
+SAME_PLACE = 0.2
+"""How much more alike two steps are when they stand at the same place of a stage."""
+
+_TEXT_COUNTS = 0.6
+_SHELL_FORM = 2
 
 _INSTRUCTION = frozenset({"args", "content", "destination", "parts", "path"})
 """Fields of operations that the text of the instruction shows."""
@@ -103,13 +109,15 @@ class Explanation(Value):
     line: int = 0
 
 
-def explain(outcome: Outcome, new: Components, candidates: Iterable[Candidate]) -> Explanation:
-    """Compare a step that ran with the one of the candidates that is most like it.
+def explain(
+    outcome: Outcome, name: str, new: Components, candidates: Iterable[Candidate]
+) -> Explanation:
+    """Compare a step that ran, shown as `name`, with the candidate that is most like it.
 
     Of those that are as much alike, the first.
     """
     vertex = outcome.vertex
-    explanation = Explanation(vertex.digest, vertex.name, "new")
+    explanation = Explanation(vertex.digest, name, "new")
     if vertex.source is not None:
         source = vertex.source
         explanation = explanation.replace(file=source.file, line=source.first_line)
@@ -118,11 +126,13 @@ def explain(outcome: Outcome, new: Components, candidates: Iterable[Candidate]) 
     best, most = None, LEAST_LIKENESS
     for candidate in candidates:
         alike = likeness(candidate.components, new)
+        if _place_of(name) and _place_of(name) == _place_of(candidate.name):
+            alike += SAME_PLACE
         if alike > most:
             best, most = candidate, alike
     if best is None:
         return explanation
-    differences = compare(best.components, new, best.name, vertex.name)
+    differences = compare(best.components, new, best.name, name)
     reason = "differs" if differences else "lost"
     if differences and all(each.kind == "input" for each in differences):
         reason = "input"
@@ -149,25 +159,41 @@ def compare(
 
 
 def likeness(old: Components, new: Components) -> float:
-    """How much alike two steps are: 0 for those that have nothing to do with each other, to 1."""
+    """How much alike two steps are: 0 for those that have nothing to do with each other, to 1.
+
+    The text of the instruction counts most, then the files, then what it is done with and upon.
+    """
     if old.operation.get("") != new.operation.get(""):
         return 0.0
-    left, right = _traits(old), _traits(new)
-    together = left | right
-    alike = len(left & right) / len(together) if together else 1.0
+    text = _alike(_words(old), _words(new))
     if old.files and new.files:
-        paths = old.files.keys() | new.files.keys()
-        alike += len(old.files.keys() & new.files.keys()) / len(paths)
-        alike /= 2
-    return alike
+        text = (text + _alike(set(old.files), set(new.files))) / 2
+    return _TEXT_COUNTS * text + (1 - _TEXT_COUNTS) * _alike(_traits(old), _traits(new))
+
+
+def _alike(left: set[str], right: set[str]) -> float:
+    together = left | right
+    return len(left & right) / len(together) if together else 1.0
+
+
+def _words(components: Components) -> set[str]:
+    """The words of an instruction, less the shell that runs them."""
+    words = set()
+    for name, value in components.operation.items():
+        if name in _INSTRUCTION:
+            texts = list(_texts(value))
+            if name == "args" and len(texts) > _SHELL_FORM and texts[1] == "-c":
+                texts = texts[_SHELL_FORM:]
+            words |= {word for text in texts for word in text.split()}
+    return words
 
 
 def _traits(components: Components) -> set[str]:
-    """What is compared by being there: words of an instruction, names of variables, inputs."""
+    """What is compared by being there: names and values of variables, options, inputs."""
     traits = set()
     for name, value in components.operation.items():
-        for text in _texts(value):
-            traits |= {f"{name} {word}" for word in text.split()}
+        if name not in _INSTRUCTION:
+            traits |= {f"{name} {text}" for text in _texts(value)}
     for place, each in enumerate(components.inputs):
         traits |= {f"input {place} {each.key}", f"input {place} {each.label}"}
     return traits
@@ -223,6 +249,11 @@ def _operations(
         else:
             # A here-document: its text is no part of what is shown.
             yield Difference("instruction", name, "changed", _shown(before), _shown(after))
+
+
+def _place_of(name: str) -> str:
+    """The place of a step: "build 2/4" of "[build 2/4] RUN make"."""
+    return name[1:].partition("] ")[0] if name.startswith("[") else ""
 
 
 def _text_of(name: str) -> str:

@@ -57,7 +57,6 @@ def components_of(
     secrets: Sequence[str] = (),
 ) -> Components:
     """What a step that was run is made of; `secrets` are values that must not be in it."""
-    masked = [each for each in secrets if len(each) >= _SHORTEST_SECRET]
     fields = {"": type(vertex.op).__name__, **_fields(vertex.op)}
     if "env" in fields:
         fields["env"] = [_variable(*pair) for pair in fields["env"]]
@@ -69,9 +68,9 @@ def components_of(
             content = contents[place * _HEX : (place + 1) * _HEX]
             files[path] = Fact(text, "" if text.startswith("dir ") else content)
     return Components(
-        _without(masked, fields),
+        _without(secrets, fields),
         tuple(
-            _input(each, key, masked) for each, key in zip(vertex.inputs, input_keys, strict=True)
+            _input(each, key, secrets) for each, key in zip(vertex.inputs, input_keys, strict=True)
         ),
         tuple(selection.digest for selection in selections),
         files,
@@ -134,6 +133,14 @@ def decode_components(data: bytes) -> Components:
         raise StoreError(f"read components of a cache record: {error}") from error
 
 
+def without(secrets: Sequence[str], text: str) -> str:
+    """A text in which checksums stand for secret values."""
+    for secret in secrets:
+        if len(secret) >= _SHORTEST_SECRET and secret in text:
+            text = text.replace(secret, _checksum(secret))
+    return text
+
+
 def may_be_secret(name: str) -> bool:
     """Whether a variable is called as one with a secret in it."""
     words = set(name.lower().split("_"))
@@ -175,10 +182,7 @@ def _checksum(value: str) -> str:
 
 def _without(secrets: Sequence[str], value: Any) -> Any:
     if isinstance(value, str):
-        for secret in secrets:
-            if secret in value:
-                value = value.replace(secret, _checksum(secret))
-        return value
+        return without(secrets, value)
     if isinstance(value, list):
         return [_without(secrets, each) for each in value]
     if isinstance(value, dict):
@@ -191,4 +195,4 @@ def _input(vertex: Vertex, key: str, secrets: Sequence[str]) -> Input:
     if isinstance(op, ImageSource):
         return Input(key, op.reference, str(op.manifest))
     label = f"build context {op.name}" if isinstance(op, LocalSource) else vertex.name
-    return Input(key, _without(secrets, label))
+    return Input(key, without(secrets, label))

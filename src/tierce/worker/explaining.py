@@ -6,7 +6,7 @@ import re
 
 from tierce.errors import StoreError
 from tierce.solver.explain import Candidate, Explanation, explain
-from tierce.worker.components import decode_components
+from tierce.worker.components import decode_components, without
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -54,9 +54,13 @@ class _Name:
 
 
 def explain_misses(
-    store: Store, outcomes: Sequence[Outcome], newest: int, elsewhere: Sequence[Remembered]
+    store: Store,
+    outcomes: Sequence[Outcome],
+    newest: int,
+    elsewhere: Sequence[Remembered],
+    secrets: Sequence[str] = (),
 ) -> list[Explanation]:
-    """An explanation for each step that ran.
+    """An explanation for each step that ran, without the values of `secrets`.
 
     Compared are the records of the store up to the number `newest`, which were there before the
     build, and those of `elsewhere`.
@@ -72,7 +76,12 @@ def explain_misses(
     known += [_Known(each.name, each.created, 0, each.components) for each in elsewhere]
     known.sort(key=lambda each: each.time, reverse=True)
     return [
-        explain(outcome, decode_components(outcome.components), _nearest(outcome, known, store))
+        explain(
+            outcome,
+            without(secrets, outcome.vertex.name),
+            decode_components(outcome.components),
+            _nearest(outcome, known, store),
+        )
         for outcome in missed
     ]
 

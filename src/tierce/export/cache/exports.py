@@ -53,7 +53,7 @@ class _Layer(Value):
 class _Result(Value):
     """A record to be written, and the layers of its result; None for one without."""
 
-    outcome: Outcome
+    name: str
     layers: tuple[_Layer, ...] | None
     created: float
     keys: tuple[str, ...]
@@ -183,17 +183,19 @@ def _results(
                 in_image = image_ids[: len(cached)] == [each.diff_id for each in cached]
                 if everything or in_image:
                     layers = _elsewhere(store, record)
-            created, components = float(record.record.created), record.record.components
+            name, created = record.record.name, float(record.record.created)
+            components = record.record.components
             keys: Sequence[str] = record.record.keys
         else:
             own = store.records.get(record.id)
             if own.snapshot is None or everything or own.snapshot in members:
                 chain = () if own.snapshot is None else store.snapshots.chain(own.snapshot)
                 layers = tuple(_here(each) for each in chain)
-            created, components = own.created, store.records.components(own.id)
+            name, created = own.name, own.created
+            components = store.records.components(own.id)
             keys = store.records.keys(own.id)
         every = tuple(dict.fromkeys([*outcome.keys, *keys]))
-        results.append(_Result(outcome, layers, created, every, components))
+        results.append(_Result(name, layers, created, every, components))
     return results
 
 
@@ -230,7 +232,7 @@ def _document(results: Sequence[_Result], blobs: dict[Digest, int]) -> CacheDocu
         records.append(
             CachedRecord(
                 result.keys,
-                result.outcome.vertex.name,
+                result.name,
                 layer,
                 result.layers is not None,
                 int(result.created),
