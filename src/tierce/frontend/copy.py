@@ -100,6 +100,7 @@ def lower_copy(
     """Copy files into `base`. Raises InvalidValue."""
     owner = context.expand(command.owner, stage)
     mode = context.expand(command.mode, stage)
+    command = command.replace(checksum=context.expand(command.checksum, stage))
     sources = [context.expand(source, stage) for source in command.sources]
     target = context.expand(command.destination, stage)
     mode_in_one_spelling = _mode(mode)

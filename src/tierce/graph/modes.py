@@ -65,27 +65,56 @@ def parse_mode(text: str) -> Mode:
 
 
 def _applied(mode: int, who: str, operator: str, letters: str, executable: bool) -> int:
+    """What one clause does, with the ways of BuildKit's library where letters are combined."""
     affected = 0
     for letter in who:
         affected |= _WHO[letter]
     # The sticky bit is nobody's, and set-id no matter of others.
     of_owner_or_group = not who or bool(affected & ~_WHO["o"])
-    affected = affected or _ALL
-    if "t" in letters and of_owner_or_group:
-        affected |= _STICKY
-    bits = 0
+    bits = execute = 0
+    is_set = operator != "="
     for letter in letters:
         if letter in _COPIES:
-            bits |= ((mode >> _COPIES[letter]) & 0o7) * 0o111
+            # What came before takes effect first, and "=" not again.
+            if bits:
+                mode = _changed(mode, operator, affected, bits)
+            mode |= execute & (affected or _ALL)
+            mode = _copied(mode, letter, operator, affected)
+            bits = execute = 0
+            is_set = True
+        elif letter == "X" and operator != "-":
+            execute = _EXECUTE if executable else 0
         elif letter == "X":
-            bits |= _EXECUTE if executable or operator == "-" else 0
+            bits |= _EXECUTE
         elif letter == "t":
-            bits |= _STICKY
+            affected |= _STICKY if of_owner_or_group else 0
+            bits |= _STICKY if of_owner_or_group else 0
         elif letter == "s":
             bits |= _SET_ID if of_owner_or_group else 0
         else:
             bits |= _PERMISSIONS[letter]
-    bits &= affected
+    if bits or not is_set:
+        mode = _changed(mode, operator, affected, bits)
+    return mode | execute & (affected or _ALL)
+
+
+def _changed(mode: int, operator: str, affected: int, bits: int) -> int:
+    """Bits set or cleared for those who are affected (0: for all)."""
+    if affected:
+        bits &= affected
     if operator == "-":
         return mode & ~bits
-    return (mode & ~affected if operator == "=" else mode) | bits
+    return (mode & ~(affected or _ALL) if operator == "=" else mode) | bits
+
+
+def _copied(mode: int, source: str, operator: str, affected: int) -> int:
+    """The permissions of one class for others; their set-id bits stay."""
+    value = (mode >> _COPIES[source]) & 0o7
+    for letter, shift in _COPIES.items():
+        if affected and not affected & (_PERMISSIONS["r"] & _WHO[letter]):
+            continue
+        if operator != "+":
+            mode &= ~((0o7 if operator == "=" else value) << shift)
+        if operator != "-":
+            mode |= value << shift
+    return mode

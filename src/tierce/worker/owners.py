@@ -20,11 +20,11 @@ ROOT: Owner = (0, 0)
 def resolve_owner(text: str, tree: Tree | None) -> Owner:
     """The owner that "user", "user:group", or numbers in their place mean in a file system.
 
-    As in BuildKit, a number alone also names the group, a user that is not found is root, and a
-    group that is not found is the user's own. Raises LayerError when /etc/passwd or /etc/group is
+    As in BuildKit, a number alone also names the group, a user that is not found is root, a
+    group that is not found is the user's own, and one that is empty is root's. Raises LayerError when /etc/passwd or /etc/group is
     larger than 10 MiB, BuildError for a name where there is no file system at all.
     """
-    user, _, group = text.partition(":")
+    user, colon, group = text.partition(":")
     if tree is None and any(part and _id(part) is None for part in (user, group)):
         raise BuildError(
             f"find owner {text}: an empty image has no users",
@@ -42,6 +42,8 @@ def resolve_owner(text: str, tree: Tree | None) -> Owner:
     elif group:
         found = _find(tree, "etc/group", group)
         gid = _number(found, 2) if found is not None else gid
+    elif colon:
+        gid = 0
     return uid, gid
 
 

@@ -35,6 +35,14 @@ from tierce.graph.modes import parse_mode
         ("=r", 0o777, 0o444),
         ("u+w+x", 0o400, 0o700),
         ("-X", 0o755, 0o644),
+        ("g=u", 0o7755, 0o7775),
+        ("u=go", 0o641, 0o141),
+        ("u=wg", 0o641, 0o441),
+        ("u=gw", 0o641, 0o241),
+        ("g+uw", 0o501, 0o571),
+        ("o-ux", 0o607, 0o600),
+        ("+tx", 0o644, 0o1644),
+        ("u=Xg", 0o741, 0o441),
     ],
 )
 def test_letters_change_what_is_there(text: str, before: int, after: int) -> None:
