@@ -5,6 +5,7 @@ from __future__ import annotations
 from tierce.dockerfile.lint import BUILD_ARG, Finding, make_linter
 from tierce.dockerfile.parser import parse
 from tierce.errors import DockerfileError, InvalidValue, TierceError
+from tierce.frontend import entitlements
 from tierce.frontend.lower import Lowering
 from tierce.values import Value
 
@@ -39,10 +40,10 @@ def check(
     """Check a target and what it needs, or all stages when none is named.
 
     See `lower` for `resolver` and `find_ignore`. As in BuildKit, it is for the platform of this
-    machine, whatever the options say. Raises DockerfileError only for a build argument with check
-    options that make no sense.
+    machine, whatever the options say, and a RUN may want what a build has to allow. Raises
+    DockerfileError only for a build argument with check options that make no sense.
     """
-    options = options.replace(platform=None)
+    options = options.replace(platform=None, allow=entitlements.ALL)
     findings: list[Finding] = []
     error: TierceError | None = None
     try:

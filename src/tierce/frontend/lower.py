@@ -370,7 +370,9 @@ class Lowering:
             self._ignore_is_known = True
             self._ignore = self._find_ignore()
         if self._ignore is not None:
-            sources = [self._context.expand(each, stage) for each in command.sources]
+            # What is not set in them is reported already.
+            rules = words.Rules(escape=self._dockerfile.escape)
+            sources = [words.expand(each, stage.environment, rules) for each in command.sources]
             check_sources(command, sources, self._ignore, self._context.report)
 
     # The result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tierce.dockerfile import words
+from tierce.frontend import entitlements
 from tierce.frontend.lower import Lowering
 from tierce.frontend.stages import Stage
 from tierce.frontend.targets import described
@@ -61,9 +62,10 @@ def outline(
 ) -> Outline:
     """Lower a target to find out what its build takes. Raises what `lower` raises.
 
-    As in BuildKit, it is for the platform of this machine, whatever the options say.
+    As in BuildKit, it is for the platform of this machine, whatever the options say, and a RUN may
+    want what a build has to allow.
     """
-    options = options.replace(platform=None)
+    options = options.replace(platform=None, allow=entitlements.ALL)
     lowering = Lowering(dockerfile, options, linter, find_ignore)
     target = lowering.lower(resolver)
     reached = list(_reached(target))
