@@ -21,8 +21,9 @@ def resolve_owner(text: str, tree: Tree | None) -> Owner:
     """The owner that "user", "user:group", or numbers in their place mean in a file system.
 
     As in BuildKit, a number alone also names the group, a user that is not found is root, a
-    group that is not found is the user's own, and one that is empty is root's. Raises LayerError when /etc/passwd or /etc/group is
-    larger than 10 MiB, BuildError for a name where there is no file system at all.
+    group that is not found is the user's own, and one that is empty is root's. Raises LayerError
+    when /etc/passwd or /etc/group is larger than 10 MiB, BuildError for a name where there is no
+    file system at all.
     """
     user, colon, group = text.partition(":")
     if tree is None and any(part and _id(part) is None for part in (user, group)):
