@@ -45,9 +45,15 @@ _COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _HEX = re.compile("[0-9a-fA-F]+")
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
 _CONFIG = {
-    # Repositories that name others of this machine as submodules do not get them.
+    "protocol.allow": "never",
+    "protocol.http.allow": "always",
+    "protocol.https.allow": "always",
+    "protocol.ssh.allow": "always",
+    "protocol.git.allow": "always",
+    # For our own; repositories that name others of this machine as submodules do not get them.
     "protocol.file.allow": "user",
-    "protocol.ext.allow": "never",
+    # It is the store's, whoever that belongs to.
+    "safe.directory": "*",
     "core.hooksPath": os.devnull,
     "core.fsmonitor": "false",
     "credential.helper": "",
@@ -376,6 +382,11 @@ class _Checkout:
         wanted = f"{kept}:{name}" if name else kept
         git.run("fetch", "--quiet", "-u", "--depth=1", "--", "origin", wanted)
         git.run("checkout", "--quiet", "FETCH_HEAD")
+        if name and not name.startswith("refs/tags/"):
+            # BuildKit fetches into a tag that is called as the reference was; so it is here, too.
+            asked = self._op.reference or name.removeprefix("refs/heads/")
+            asked = name if self._op.fetch_by_commit else asked
+            git.run("update-ref", f"refs/tags/{asked}", self._commit.id)
         git.run("remote", "set-url", "origin", redacted(self._op.remote))
         git.run("reflog", "expire", "--all", "--expire=now")
         if os.path.exists(f"{directory}/FETCH_HEAD"):
@@ -430,7 +441,6 @@ def _scrubbed(environment: Mapping[str, str], config: Mapping[str, str]) -> dict
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_ATTR_NOSYSTEM": "1",
-        "GIT_ALLOW_PROTOCOL": "http:https:ssh:git:file",
         "GIT_SSH_COMMAND": f"ssh -F {os.devnull} -o StrictHostKeyChecking=no",
         "GIT_CONFIG_COUNT": str(len(config)),
     }

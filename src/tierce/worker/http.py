@@ -344,7 +344,9 @@ def _failed(shown: str, error: Exception) -> BuildError:
         )
     if isinstance(cause, urllib3.exceptions.NameResolutionError):
         return BuildError(f"fetch {shown}: host not found", hint="is the address right?")
-    if isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
+    if isinstance(cause, urllib3.exceptions.ConnectTimeoutError) and not isinstance(
+        cause, urllib3.exceptions.NewConnectionError
+    ):
         return BuildError(f"fetch {shown}: no connection within {CONNECT_SECONDS} seconds")
     if isinstance(cause, urllib3.exceptions.ReadTimeoutError | TimeoutError):
         return BuildError(f"fetch {shown}: no answer within {SILENCE_SECONDS} seconds")
