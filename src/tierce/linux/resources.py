@@ -17,6 +17,9 @@ _DEFAULT_PERIOD = 100_000
 _LEAST_SHARES, _MOST_SHARES = 2, 262_144
 _SWAP_FILE = "memory.memsw.limit_in_bytes"
 
+_BATCH = 1 << 20
+"""Bytes that the kernel may have counted in advance, for each processor some."""
+
 _LEAST_MEMORY = 6 << 20
 _LARGEST_NUMBER = 8192
 _PROCESSORS = "/sys/devices/system/cpu/online"
@@ -208,12 +211,20 @@ def killed_for_memory(directory: str) -> bool:
 
 
 def has_hit_its_limit(directory: str) -> bool:
-    """Whether this group, or one below it, has ever asked for more memory than it may have.
+    """Whether this group, or one below it, has ever used all the memory that it may have.
 
     Of kills in groups below, version 1 says nothing.
     """
     try:
-        with open(f"{directory}/memory.failcnt", encoding="ascii") as file:
-            return int(file.read()) > 0
+        most, limit = [
+            int(_read(f"{directory}/memory.{name}"))
+            for name in ("max_usage_in_bytes", "limit_in_bytes")
+        ]
     except FileNotFoundError:
         return False
+    return most + _BATCH >= limit
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="ascii") as file:
+        return file.read()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
     from typing import Any
 
+    from tierce.linux.resources import Resources
+
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 SHM_SIZE = 64 << 20
@@ -154,12 +156,13 @@ def make_spec(
     seccomp: SeccompPolicy,
     mounts: Sequence[dict[str, Any]] = (),
     cgroup: str = "",
+    resources: Resources | None = None,
 ) -> dict[str, Any]:
     """The specification.
 
     `grantable` are the capabilities that this process can give: with another one, the runtime
     would not start the container. `mounts` come from `bind`, and replace a default one with the
-    same target; `cgroup` is empty where none is to be made.
+    same target; `cgroup` is empty where none is to be made, else it gets the `resources`.
     """
     granted = [name for name in isolation.capabilities if name in grantable]
     sets = ["bounding", "permitted", "effective"]
@@ -199,7 +202,10 @@ def make_spec(
         linux["readonlyPaths"] = list(_READ_ONLY_PATHS)
     if cgroup:
         linux["cgroupsPath"] = cgroup
-        linux["resources"] = {"devices": [_oci_device(rule) for rule in isolation.device_rules]}
+        linux["resources"] = {
+            "devices": [_oci_device(rule) for rule in isolation.device_rules],
+            **(_oci_resources(resources) if resources is not None else {}),
+        }
     if seccomp.filter:
         specification["annotations"] = {_SECCOMP_FILTER: seccomp.filter}
         # What a runtime would take that does not know the annotation: nothing is allowed.
@@ -217,12 +223,11 @@ def bind(
     return {"destination": target, "type": "bind", "source": source, "options": chosen}
 
 
-def tmpfs(mount: TmpfsMount, mode: int | None) -> dict[str, Any]:
-    """A tmpfs, for `make_spec`; a mode of None is the kernel's."""
+def tmpfs(mount: TmpfsMount, mode: int) -> dict[str, Any]:
+    """A tmpfs, for `make_spec`."""
     options = ["nosuid", *(("ro",) if mount.read_only else ())]
     options += [f"size={mount.size}"] if mount.size else []
-    options += [f"mode={mode:o}"] if mode is not None else []
-    return _mount("tmpfs", mount.target, *options)
+    return _mount("tmpfs", mount.target, *options, f"mode={mode:o}")
 
 
 def check_target(target: str) -> None:
@@ -298,6 +303,23 @@ def _oci_device(rule: str) -> dict[str, Any]:
         if number != "*":
             device[name] = int(number)
     return device
+
+
+def _oci_resources(resources: Resources) -> dict[str, Any]:
+    """Limits in the specification's form (config-linux.md#control-groups)."""
+    memory = {"limit": resources.memory, "swap": resources.all_memory}
+    cpu = {
+        "shares": resources.cpu_shares,
+        "quota": resources.cpu_quota,
+        "period": resources.cpu_period,
+        "cpus": resources.cpuset_cpus,
+        "mems": resources.cpuset_mems,
+    }
+    given = {
+        "memory": {key: value for key, value in memory.items() if value},
+        "cpu": {key: value for key, value in cpu.items() if value},
+    }
+    return {name: limits for name, limits in given.items() if limits}
 
 
 def _host_devices(directory: str = "/dev") -> Iterator[dict[str, Any]]:

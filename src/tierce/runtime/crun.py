@@ -30,6 +30,7 @@ _LEFT_OUT_OF_ENVIRONMENT = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIF
 """By these a runtime would pass the caller's own sockets on to the container."""
 
 _KILL_MILLISECONDS = 10
+_TMP_MODE = 0o1777
 
 
 class TextFile(Value):
@@ -273,6 +274,7 @@ class Container:
             seccomp=self._engine.seccomp_for(spec.isolation),
             mounts=[*self._files(), *self._binds(), *self._secrets(directory)],
             cgroup=self._cgroup(),
+            resources=spec.groups.resources if spec.groups is not None else None,
         )
         with open(f"{directory}/config.json", "w", encoding="utf-8") as file:
             json.dump(config, file)
@@ -319,8 +321,9 @@ class Container:
         status = self._root.status(mount.target)
         if status is not None and not stat.S_ISDIR(status.st_mode):
             raise ContainerError(f"mount tmpfs at {mount.target}: not a directory")
-        self._root.make_stub(mount.target, directory=True)
-        return bundle.tmpfs(mount, None if status is None else stat.S_IMODE(status.st_mode))
+        mode = _TMP_MODE if status is None else stat.S_IMODE(status.st_mode)
+        self._root.make_stub(mount.target, directory=True, mode=mode)
+        return bundle.tmpfs(mount, mode)
 
     def _secrets(self, directory: str) -> list[dict[str, Any]]:
         made: list[dict[str, Any]] = []

@@ -68,12 +68,13 @@ class ContainerGroups:
             for mount in legacy or ([setup.unified] if setup.unified and not self._shared else []):
                 names = mount.controllers if mount.version == 1 else setup.unified_controllers
                 wanted = [name for name in self._spec.resources.controllers if name in names]
-                if wanted or self._is_needed_for_else(names):
-                    self._make_in(mount, wanted)
-                    missing.difference_update(wanted)
+                if not wanted and not self._is_needed_for_else(names):
+                    continue
+                group = self._make_in(mount, wanted)
+                missing.difference_update(wanted)
                 if self._shared and not self._spec.every_device and _DEVICES in names:
-                    # These are beside the launcher's groups, and do not inherit their rules.
-                    cgroups.allow_devices(cgroups.Cgroup(tuple(self._made)), device_rules)
+                    # It is beside the launcher's group, and does not inherit the rules of that.
+                    cgroups.allow_devices(cgroups.Cgroup((group,)), device_rules)
         except OSError as error:
             raise ContainerError(
                 f"limit what a container may use: {error.strerror}: {error.filename}",
@@ -125,7 +126,8 @@ class ContainerGroups:
             return True
         return self._spec.every_device and _DEVICES in controllers
 
-    def _make_in(self, mount: CgroupMount, wanted: list[str]) -> None:
+    def _make_in(self, mount: CgroupMount, wanted: list[str]) -> str:
+        """Makes the group in one hierarchy, and limits it; returns its directory."""
         group = mount.path
         if self._shared and not self._spec.parent:
             # Below our own group, so that limits on us hold for what we run.
@@ -147,6 +149,7 @@ class ContainerGroups:
             resources.write_settings(group, settings, optional=resources.optional_files(spec))
             if controller == MEMORY:
                 self._memory = group
+        return group
 
 
 def _delegate(directory: str, controllers: list[str]) -> None:

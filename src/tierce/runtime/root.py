@@ -26,6 +26,11 @@ _FILE_LIMIT = 10 << 20
 _ORIGIN = ("trusted.overlay.origin", "trusted.overlay.impure", "user.overlay.origin")
 """What the kernel writes on a directory that it copies up (overlayfs.rst, "Non-directories")."""
 
+_OPAQUE = frozenset({"trusted.overlay.opaque", "user.overlay.opaque"})
+"""What is on a directory that was removed and made again: nothing below is seen in it."""
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
 _MEMORY_LIMIT = 64 << 20
 """Bytes in a container's directory in memory, which holds its secrets."""
 
@@ -37,8 +42,7 @@ class Stub(Value):
     """A file or directory that was made in the root only so that something is mounted on it.
 
     `path` is relative to the root and free of links. The times are in nanoseconds: those of the
-    parent directory before and after. `copied` is what the parent was like if it is in the upper
-    layer of an overlay only because of the stub.
+    parent directory before and after.
     """
 
     path: str
@@ -46,7 +50,6 @@ class Stub(Value):
     atime_before: int
     mtime_before: int
     mtime_after: int
-    copied: tuple[object, ...] = ()
 
 
 class ContainerRoot:
@@ -152,21 +155,24 @@ class ContainerRoot:
         elif not stat.S_ISDIR(status.st_mode):
             raise ContainerError(f"make directory {path}: not a directory")
 
-    def make_stub(self, path: str, *, directory: bool) -> None:
-        """Makes sure that there is something to mount on; `remove_stubs` takes it away again."""
+    def make_stub(self, path: str, *, directory: bool, mode: int = 0o755) -> None:
+        """Makes sure that there is something to mount on; `remove_stubs` takes it away again.
+
+        What is made has the mode, and parents that are made have 0755.
+        """
         if self.status(path) is not None:
             return
         missing = self._missing(path)
         for part in missing:
             parent = os.path.dirname(part) or "."
             before = os.stat(parent, dir_fd=self._descriptor)
-            copied = self._state_of_lower(parent)
+            self._note_copies(parent)
             if directory or part != missing[-1]:
                 os.mkdir(part, 0o755, dir_fd=self._descriptor)
             else:
                 flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
                 os.close(os.open(part, flags, 0o755, dir_fd=self._descriptor))
-            os.chmod(part, 0o755, dir_fd=self._descriptor)
+            os.chmod(part, mode if part == missing[-1] else 0o755, dir_fd=self._descriptor)
             after = os.stat(parent, dir_fd=self._descriptor)
             self._stubs.append(
                 Stub(
@@ -175,7 +181,6 @@ class ContainerRoot:
                     before.st_atime_ns,
                     before.st_mtime_ns,
                     after.st_mtime_ns,
-                    copied,
                 )
             )
 
@@ -187,22 +192,10 @@ class ContainerRoot:
         """
         while self._stubs:
             stub = self._stubs.pop()
-            parent = os.path.dirname(stub.path) or "."
             try:
-                now = os.stat(parent, dir_fd=self._descriptor, follow_symlinks=False)
-                if stub.directory:
-                    os.rmdir(stub.path, dir_fd=self._descriptor)
-                elif self._is_empty_file(stub.path):
-                    os.unlink(stub.path, dir_fd=self._descriptor)
-                else:
-                    continue
+                self._remove_stub(stub)
             except OSError:  # not empty, or the container has put something else there
                 continue
-            mtime = stub.mtime_before if now.st_mtime_ns == stub.mtime_after else now.st_mtime_ns
-            times = (stub.atime_before, mtime)
-            os.utime(parent, ns=times, dir_fd=self._descriptor, follow_symlinks=False)
-            if stub.copied:
-                self._copied[parent] = stub.copied
 
     def close(self) -> None:
         """Unmounts everything. Idempotent."""
@@ -227,31 +220,56 @@ class ContainerRoot:
             except NotADirectoryError:
                 os.unlink(point)
 
-    def _state_of_lower(self, directory: str) -> tuple[object, ...]:
-        """The state of a directory at the top that is in lower layers only, else nothing.
+    def _remove_stub(self, stub: Stub) -> None:
+        """Raises OSError when it is no longer a stub."""
+        directory, _, name = stub.path.rpartition("/")
+        parent = _open_below(self._descriptor, directory)
+        try:
+            now = os.stat(parent)
+            status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            if stub.directory:
+                os.rmdir(name, dir_fd=parent)
+            elif stat.S_ISREG(status.st_mode) and status.st_size == 0:
+                os.unlink(name, dir_fd=parent)
+            else:
+                return
+            mtime = stub.mtime_before if now.st_mtime_ns == stub.mtime_after else now.st_mtime_ns
+            os.utime(parent, ns=(stub.atime_before, mtime))
+        finally:
+            os.close(parent)
 
-        That of /etc, in practice. Deeper ones would have to be looked for behind links that the
-        container may have made meanwhile.
+    def _note_copies(self, directory: str) -> None:
+        """Keeps in mind what directories are like that a stub will bring into the upper layer.
+
+        That is the one it is made in, and those above.
         """
-        if not self._upper or directory == "." or "/" in directory:
-            return ()
-        if os.path.lexists(f"{self._upper}/{directory}"):
-            return ()
-        return _state(f"{self.path}/{directory}")
+        if not self._upper or directory == ".":
+            return
+        parts = directory.split("/")
+        for count in range(len(parts), 0, -1):
+            path = "/".join(parts[:count])
+            if os.path.lexists(f"{self._upper}/{path}"):
+                return
+            self._copied.setdefault(path, _state(f"{self.path}/{path}"))
 
     def _remove_copies(self) -> None:
         """Takes directories out of the upper layer that stubs brought there, if they are unchanged.
 
         They would be in the layer of a step that has changed nothing.
         """
-        while self._copied:
-            name, state = self._copied.popitem()
-            path = f"{self._upper}/{name}"
-            try:
-                if _state(path) == state:
-                    os.rmdir(path)
-            except OSError:  # there is something in it, or it is gone
-                continue
+        if not self._copied:
+            return
+        upper = os.open(self._upper, _DIRECTORY)
+        try:
+            # The inner ones before those that they are in.
+            for path in sorted(self._copied, reverse=True):
+                try:
+                    _remove_copy(upper, path, self._copied[path])
+                except OSError:  # there is something in it, or it is gone
+                    continue
+        finally:
+            os.close(upper)
+        self._copied.clear()
 
     def _mount_all(self, specs: Iterable[MountSpec], point: str) -> None:
         self._new_point(point, directory=True)
@@ -273,10 +291,6 @@ class ContainerRoot:
             os.close(os.open(point, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         self._points.append(point)
         return point
-
-    def _is_empty_file(self, path: str) -> bool:
-        status = os.stat(path, dir_fd=self._descriptor, follow_symlinks=False)
-        return stat.S_ISREG(status.st_mode) and status.st_size == 0
 
     def _missing(self, path: str) -> list[str]:
         """The parts of a path that are to be made, relative to the root, links followed.
@@ -319,12 +333,53 @@ class ContainerRoot:
         return True
 
 
-def _state(directory: str) -> tuple[object, ...]:
+def _open_below(directory: int, path: str, *, merged: bool = False) -> int:
+    """Opens a directory below another one, by way of directories alone.
+
+    The container may have put links where stubs were made. With `merged`, a directory in which
+    nothing is seen of lower layers is refused, too. Raises OSError.
+    """
+    current = os.dup(directory)
+    for part in path.split("/") if path else ():
+        try:
+            inner = os.open(part, _DIRECTORY, dir_fd=current)
+        finally:
+            os.close(current)
+        current = inner
+        if merged and not _OPAQUE.isdisjoint(os.listxattr(current)):
+            os.close(current)
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
+    # Those that are only a path cannot be written to, nor have their times set.
+    try:
+        return os.open(".", _DIRECTORY, dir_fd=current)
+    finally:
+        os.close(current)
+
+
+def _remove_copy(upper: int, path: str, state: tuple[object, ...]) -> None:
+    """Removes a directory of the upper layer if it has this state, and is empty. Raises OSError."""
+    directory, _, name = path.rpartition("/")
+    parent = _open_below(upper, directory, merged=True)
+    try:
+        before = os.stat(parent)
+        copy = os.open(name, _DIRECTORY, dir_fd=parent)
+        try:
+            unchanged = _state(copy) == state
+        finally:
+            os.close(copy)
+        if unchanged:
+            os.rmdir(name, dir_fd=parent)
+            os.utime(parent, ns=(before.st_atime_ns, before.st_mtime_ns))
+    finally:
+        os.close(parent)
+
+
+def _state(directory: str | int) -> tuple[object, ...]:
     """All that a layer says of a directory, and what overlayfs notes there but for its origin."""
-    status = os.lstat(directory)
+    status = os.stat(directory)
     noted = {
-        name: os.getxattr(directory, name, follow_symlinks=False)
-        for name in os.listxattr(directory, follow_symlinks=False)
+        name: os.getxattr(directory, name)
+        for name in os.listxattr(directory)
         if name not in _ORIGIN
     }
     return status.st_mode, status.st_uid, status.st_gid, status.st_mtime_ns, noted

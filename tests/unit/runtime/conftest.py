@@ -12,7 +12,7 @@ import pytest
 
 from tierce.linux.mounts import MountSpec
 from tierce.runtime import probe
-from tierce.runtime.bundle import BindMount, ProcessSpec
+from tierce.runtime.bundle import BindMount, ProcessSpec, TmpfsMount
 from tierce.runtime.runtimes import Runtime
 from tierce.runtime.steps import StepEnd, StepRunner, StepSpec
 from tierce.store.paths import Paths
@@ -83,7 +83,7 @@ class Steps:
         env: tuple[str, ...] = (PATH,),
         cancel: threading.Event | None = None,
         log: Callable[[int, bytes], None] | None = None,
-        binds: Sequence[BindMount] = (),
+        binds: Sequence[BindMount | TmpfsMount] = (),
         ulimits: tuple[tuple[str, int, int], ...] = (),
         **more: Any,
     ) -> int:
