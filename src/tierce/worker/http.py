@@ -8,7 +8,8 @@ from __future__ import annotations
 import ipaddress
 import threading
 from contextlib import contextmanager
-from email.utils import mktime_tz, parsedate_tz
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import urllib3
@@ -316,11 +317,9 @@ def _answer(response: urllib3.BaseHTTPResponse) -> Answer:
 
 def http_time(text: str) -> int | None:
     """Seconds since the epoch of a date in a header (RFC 9110, 5.6.7); None if it is none."""
-    parsed = parsedate_tz(text) if text else None
-    if parsed is None:
-        return None
     try:
-        return int(mktime_tz((*parsed[:9], parsed[9] or 0)))
+        moment = parsedate_to_datetime(text)
+        return int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
     except (ValueError, OverflowError):
         return None
 
@@ -335,6 +334,8 @@ def _failed(shown: str, error: Exception) -> BuildError:
     cause: BaseException = error
     if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason is not None:
         cause = error.reason
+    elif isinstance(error, urllib3.exceptions.ProtocolError) and len(error.args) > 1:
+        cause = error.args[1]  # it says "Connection broken" of everything
     if isinstance(cause, urllib3.exceptions.ResponseError) and "redirect" in str(cause):
         return BuildError(f"fetch {shown}: stopped after {MAX_REDIRECTS} redirects")
     if isinstance(cause, urllib3.exceptions.ProxyError):
