@@ -68,7 +68,7 @@ CAUSES: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     ),
     "instruction": (
         lambda context: edited(context, "> /version", "> /v"),
-        ("instruction    RUN echo ", " > /version → RUN echo "),
+        ("instruction  RUN echo ", " > /version → RUN echo "),
     ),
     "option": (
         lambda context: edited(context, "chmod=644", "chmod=600"),
@@ -110,7 +110,7 @@ def test_new_base_image(tierce: Tierce, context: Path, tmp_path: Path) -> None:
     edited(base, "golden-base", "golden-base")
     tierce.build(base, "-t", "golden-base")
     text = explained(tierce, context)
-    assert "base image  docker.io/library/golden-base:latest  sha256:" in text
+    assert "base image  docker.io/library/golden-base:latest sha256:" in text
 
 
 def test_what_follows_is_told_apart_from_what_changed(tierce: Tierce, context: Path) -> None:

@@ -77,20 +77,22 @@ def _reason(explanation: Explanation) -> Iterator[str]:
 
 def _compared(explanation: Explanation) -> str:
     when = ago(explanation.compared_time)
+    when = when[:1].lower() + when[1:]
     same = _without_place(explanation.compared) == _without_place(explanation.name)
     name = "the step" if same else _clipped(explanation.compared)
     return f"{name} of {when}"
 
 
 def _table(differences: Sequence[Difference]) -> Iterator[str]:
-    rows = [_row(each) for each in differences]
-    files = [row for row, each in zip(rows, differences) if each.kind in ("file", "files")]
-    others = [row for row, each in zip(rows, differences) if each.kind not in ("file", "files")]
-    hidden = max(0, len(files) - _MOST_FILES) if len(files) > _MOST_FILES + 1 else 0
-    kept = [*others, *(files[:_MOST_FILES] if hidden else files)]
-    widths = [max((len(row[column]) for row in kept), default=0) for column in (0, 1)]
-    for what, subject, change in kept:
-        yield f"{what:<{widths[0]}}  {subject:<{widths[1]}}  {change}".rstrip()
+    others = [_row(each) for each in differences if each.kind not in ("file", "files")]
+    files = [_row(each) for each in differences if each.kind in ("file", "files")]
+    hidden = len(files) - _MOST_FILES if len(files) > _MOST_FILES + 1 else 0
+    rows = [*others, *(files[:_MOST_FILES] if hidden else files)]
+    first = max((len(what) for what, _, _ in rows), default=0)
+    # What says all in one go needs no column of its own.
+    second = max((len(subject) for _, subject, change in rows if change), default=0)
+    for what, subject, change in rows:
+        yield f"{what:<{first}}  {subject:<{second if change else 0}}  {change}".rstrip()
     if hidden:
         yield f"… and {hidden} more files (--progress=rawjson has them all)"
 
@@ -120,11 +122,11 @@ def _row(each: Difference) -> tuple[str, str, str]:
             return "ARG or ENV", each.subject, f"removed, was {_quoted(each.old)}"
         return "ARG or ENV", each.subject, f"{_quoted(each.old)} → {_quoted(each.new)}"
     if each.kind == "base":
-        return "base image", each.subject, f"{each.old} → {each.new}"
+        return "base image", f"{each.subject} {each.old} → {each.new}", ""
     if each.kind == "input":
-        return "result of", _clipped(each.new), "is another one"
+        return "result of", f"{_clipped(each.new)} is another one", ""
     if each.kind == "instruction":
-        return "instruction", each.subject, arrow
+        return "instruction", arrow, ""
     return "option", each.subject, f"{_quoted(each.old)} → {_quoted(each.new)}"
 
 
