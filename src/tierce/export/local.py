@@ -37,9 +37,10 @@ def write_directory(
 ) -> None:
     """Copy all of a file tree into the directory `path`, which is made if it is not there.
 
-    Everything belongs to the user; modes, times, links, devices and attributes are kept, and with
-    an `epoch` (seconds since 1970) that is the time of each file. What is there already stays,
-    unless the tree has something of that name; with `delete` all else is removed, in the end.
+    Everything belongs to the user; modes, times, links, devices and attributes are kept, but no
+    capabilities, and with an `epoch` (seconds since 1970) that is the time of each file. What is
+    there already stays, unless the tree has something of that name; with `delete` all else is
+    removed, in the end.
     `below` is a subdirectory for it all. When it fails, no half-written file is left, but those
     before it are there. Raises ArchiveError, LayerError.
     """
@@ -92,11 +93,21 @@ class _Writing:
         for entry, content in self._items:
             if self._below:
                 entry = _moved(entry, self._below)
+            if entry.xattrs:
+                entry = entry._replace(xattrs=_harmless(entry.xattrs))
             self._begun.append(entry.path)
             yield entry, content
 
     def _done(self, entry: Entry) -> None:
         self.written.add(self._begun.popleft())
+
+
+def _harmless(xattrs: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, bytes], ...]:
+    """Without capabilities: as from BuildKit, whose client gives files their owner last.
+
+    The kernel takes capabilities from a file that changes hands, and these were another's.
+    """
+    return tuple(each for each in xattrs if each[0] != "security.capability")
 
 
 def _moved(entry: Entry, below: str) -> Entry:
