@@ -210,6 +210,8 @@ def test_deleting_outside_of_the_current_directory_is_refused(
     for path in (".", "..", str(tmp_path), "out"):
         _, hint = refusal("-o", f"type=local,dest={path},mode=delete")
         assert "--allow=buildx.local.delete" in hint
+    allowed = outputs("--allow=buildx.local.delete", "-o", "type=local,dest=..,mode=delete")
+    assert allowed == (LocalOutput("..", delete=True),)
 
 
 def check(*found: Output) -> str:

@@ -67,12 +67,10 @@ _ANNOTATION = "annotation"
 _DELETE = "buildx.local.delete"
 
 
-def outputs_of(
-    options: Parsed, session: Session, allowed: Sequence[str] = ()
-) -> tuple[Output, ...]:
+def outputs_of(options: Parsed, session: Session) -> tuple[Output, ...]:
     """What the flags ask for; nothing when that is just an image in the store.
 
-    `allowed` are the values of --allow. Raises UsageError.
+    Raises UsageError.
     """
     if options.flag("push"):
         raise _no_pushing()
@@ -81,7 +79,7 @@ def outputs_of(
         each for text in options.texts("annotation") for each in annotations_of(text)
     )
     outputs: list[Output] = [
-        _Reader(text, session, annotations, allowed).output()
+        _Reader(text, session, annotations, options.texts("allow")).output()
         for text in options.texts("output")
         if text
     ]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _TYPES = ("file", "env")
 _BUILDX_ONLY = ("buildx.local.delete",)
-"""Allows what tierce does without: an exporter that removes what is in the way."""
+"""Is no entitlement of a step: see `outputs`."""
 
 
 def lent(options: Parsed) -> dict[str, Any]:
