@@ -43,6 +43,7 @@ class _Copying:
         self.name = context.step_name(stage, step)
         self.inputs = [base]
         self.parts: list[CopyPart] = []
+        self._numbers: dict[str, int] = {}
 
     def add(
         self,
@@ -86,12 +87,11 @@ class _Copying:
 
     def _input(self, vertex: Vertex) -> int:
         """The number of a vertex among the inputs, to which it is added if need be."""
-        for number, known in enumerate(self.inputs):
-            # Input 0 is what is copied to; the same file system can be copied from.
-            if number and known.digest == vertex.digest:
-                return number
-        self.inputs.append(vertex)
-        return len(self.inputs) - 1
+        # Input 0 is what is copied to; the same file system can be copied from.
+        number = self._numbers.setdefault(vertex.digest, len(self.inputs))
+        if number == len(self.inputs):
+            self.inputs.append(vertex)
+        return number
 
 
 def lower_copy(
