@@ -1,8 +1,7 @@
 """Fetches trees of commits with the `git` program.
 
-Repositories come from strangers, and so do names of them and of their branches. git reads no
-configuration but ours: none of the host, of the user or of a directory, no hooks; it asks nobody
-anything; and it speaks no protocol but those that BuildKit lets a build speak.
+Repositories come from strangers, and so do their names and those of their branches: `gitprogram`
+says what git is kept from.
 
 What is fetched is kept in a bare repository for each remote, so that the next commit costs what it
 changed. It has objects and nothing to be configured by: every checkout begins with a fresh one that
@@ -15,22 +14,21 @@ import hashlib
 import os
 import re
 import shutil
-import signal
 import stat
-import subprocess
 import tempfile
 from contextlib import contextmanager
 
-from tierce.errors import BuildError, Cancelled, RuntimeUnavailable
+from tierce.errors import BuildError, Cancelled
 from tierce.values import Value
 from tierce.worker import files
 from tierce.worker.context import LocalTree
 from tierce.worker.digests import DigestCache
+from tierce.worker.gitprogram import Expected, Git, scrubbed
 from tierce.worker.http import redacted
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
     from threading import Event
 
@@ -42,26 +40,8 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.05
 _COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+_REMOTE = re.compile(r"(?i:https?|ssh|git)://[^-]|\w[\w-]*@[a-zA-Z0-9.][a-zA-Z0-9.-]*:", re.ASCII)
 _HEX = re.compile("[0-9a-fA-F]+")
-_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "all_proxy")
-_CONFIG = {
-    "protocol.allow": "never",
-    "protocol.http.allow": "always",
-    "protocol.https.allow": "always",
-    "protocol.ssh.allow": "always",
-    "protocol.git.allow": "always",
-    # For our own; repositories that name others of this machine as submodules do not get them.
-    "protocol.file.allow": "user",
-    # It is the store's, whoever that belongs to.
-    "safe.directory": "*",
-    "core.hooksPath": os.devnull,
-    "core.fsmonitor": "false",
-    "credential.helper": "",
-    "init.defaultBranch": "master",
-    "advice.detachedHead": "false",
-    "gc.auto": "0",
-    "maintenance.auto": "false",
-}
 
 
 class Commit(Value):
@@ -167,14 +147,13 @@ class GitFetcher:
             raise _mismatch(op.checksum, " or ".join(names))
         return _commit(op, commit, full, commit if op.keep_git_directory else names[-1])
 
-    def _program(self, op: GitSource, step: Step, agent: str) -> _Git:
-        config = {**_CONFIG, **self._access.git_config(op.remote)}
-        environment = _scrubbed(self._environment, config)
+    def _program(self, op: GitSource, step: Step, agent: str) -> Git:
+        environment = scrubbed(self._environment, self._access.git_config(op.remote))
         if agent:
             environment["SSH_AUTH_SOCK"] = agent
-        return _Git(environment, step, op.remote)
+        return Git(environment, step, op.remote)
 
-    def _default_branch(self, git: _Git, remote: str) -> str:
+    def _default_branch(self, git: Git, remote: str) -> str:
         listed = git.run("ls-remote", "--symref", "--", remote, "HEAD")
         found = re.search(r"refs/heads/(\S+)", listed)
         if found is None or found[1].startswith("-"):
@@ -193,91 +172,10 @@ class GitFetcher:
                 raise Cancelled("fetch repository: cancelled")
 
 
-class _Git:
-    """Runs git, for one step, without anything that the host has set up for it."""
-
-    def __init__(self, environment: Mapping[str, str], step: Step, remote: str) -> None:
-        self._step = step
-        self._remote = remote
-        self._environment = environment
-
-    def run(self, *arguments: str, directory: str = "", ignore: Sequence[str] = ()) -> str:
-        """What a command prints. Raises BuildError, Cancelled, RuntimeUnavailable.
-
-        A failure whose message has one of the texts of `ignore` raises _Ignored.
-        """
-        environment = dict(self._environment)
-        if directory:
-            environment["GIT_DIR"] = directory
-        output, errors, status = self._communicate(arguments, environment)
-        for line in errors.splitlines(keepends=True):
-            self._step.log(2, line)
-        text = errors.decode(errors="replace")
-        if status == 0:
-            return output.decode("utf-8", "surrogateescape")
-        if any(each in text for each in ignore):
-            raise _Ignored
-        raise BuildError(
-            f"fetch repository {redacted(self._remote)}: {_cause(text, status)}",
-            hint=_hint(text),
-        )
-
-    def works(self, *arguments: str, directory: str) -> bool:
-        """Whether a question to a repository is answered with yes."""
-        environment = {**self._environment, "GIT_DIR": directory}
-        return self._communicate(arguments, environment)[2] == 0
-
-    def commit_time(self, directory: str, id: str) -> int:
-        """When a commit was made, in seconds since the epoch."""
-        return int(self.run("log", "-1", "--format=%ct", id + "^{commit}", directory=directory))
-
-    def _communicate(
-        self, arguments: Sequence[str], environment: Mapping[str, str]
-    ) -> tuple[bytes, bytes, int]:
-        try:
-            process = subprocess.Popen(
-                ["git", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env=environment,
-                cwd=environment.get("GIT_WORK_TREE", "/"),
-                # A group of its own: git's helpers do not end when git is killed.
-                start_new_session=True,
-                umask=0o022,
-            )
-        except FileNotFoundError as error:
-            raise RuntimeUnavailable(
-                f"fetch repository {redacted(self._remote)}: git is not installed",
-                hint="install the package git",
-            ) from error
-        with process:
-            while True:
-                try:
-                    output, errors = process.communicate(timeout=_POLL_SECONDS)
-                except subprocess.TimeoutExpired:
-                    if self._step.cancelled.is_set():
-                        os.killpg(process.pid, signal.SIGKILL)
-                        process.communicate()
-                        shown = redacted(self._remote)
-                        raise Cancelled(f"fetch repository {shown}: cancelled") from None
-                    continue
-                return output, errors, process.returncode
-
-    def within(self, work_tree: str, **variables: str) -> _Git:
-        """The same git, working on a directory with files."""
-        environment = {**self._environment, "GIT_WORK_TREE": work_tree, **variables}
-        return _Git(environment, self._step, self._remote)
-
-
-class _Ignored(Exception):
-    """git failed in a way that there is another way for."""
-
-
 class _Bare:
     """The repository that has what was fetched of one remote."""
 
-    def __init__(self, path: Path, git: _Git, digits: int) -> None:
+    def __init__(self, path: Path, git: Git, digits: int) -> None:
         self.directory = os.fspath(path / ("sha256" if digits == 64 else "sha1"))
         self._git = git
         if not os.path.exists(f"{self.directory}/HEAD"):
@@ -329,14 +227,14 @@ class _Bare:
             try:
                 self._git.run(*attempt, directory=self.directory, ignore=ignored)
                 return
-            except _Ignored:
+            except Expected:
                 continue
 
 
 class _Checkout:
     """The files of a commit in a temporary directory."""
 
-    def __init__(self, directory: str, bare: _Bare, git: _Git, op: GitSource, commit: Commit):
+    def __init__(self, directory: str, bare: _Bare, git: Git, op: GitSource, commit: Commit):
         self._directory = directory
         self._bare = bare
         self._git = git
@@ -393,7 +291,7 @@ class _Checkout:
             os.unlink(f"{directory}/FETCH_HEAD")
         self._update_submodules(git)
 
-    def _update_submodules(self, git: _Git) -> None:
+    def _update_submodules(self, git: Git) -> None:
         if self._op.submodules and os.path.lexists(f"{self._files}/.gitmodules"):
             # What is relative in .gitmodules is so to the remote.
             url = f"remote.origin.url={self._op.remote}"
@@ -404,8 +302,8 @@ def _refuse_options(op: GitSource) -> None:
     """Names that git would take for options."""
     if op.reference.startswith("-"):
         raise BuildError(f'invalid git ref "{op.reference}"')
-    if op.remote.startswith("-"):
-        raise BuildError(f'invalid git remote "{op.remote}"')
+    if not _REMOTE.match(op.remote):
+        raise BuildError(f'invalid git remote "{redacted(op.remote)}"')
     if any(ord(each) < 32 for each in op.remote + op.reference):
         raise BuildError("invalid git remote: it has control characters")
 
@@ -431,53 +329,9 @@ def _name(remote: str) -> str:
     return hashlib.sha256(remote.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _scrubbed(environment: Mapping[str, str], config: Mapping[str, str]) -> dict[str, str]:
-    """All that git and what it starts see of the environment: paths, proxies, our settings."""
-    scrubbed = {
-        "PATH": environment.get("PATH") or os.defpath,
-        "HOME": os.devnull,
-        "LC_ALL": "C",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_ATTR_NOSYSTEM": "1",
-        "GIT_SSH_COMMAND": f"ssh -F {os.devnull} -o StrictHostKeyChecking=no",
-        "GIT_CONFIG_COUNT": str(len(config)),
-    }
-    for number, (name, value) in enumerate(config.items()):
-        # Not as arguments, which other users of the machine can read.
-        scrubbed[f"GIT_CONFIG_KEY_{number}"] = name
-        scrubbed[f"GIT_CONFIG_VALUE_{number}"] = value
-    for proxy in _PROXIES:
-        for name in (proxy, proxy.upper()):
-            if proxied := environment.get(name):
-                scrubbed[name] = proxied
-    return scrubbed
-
-
 def _lines(listed: str) -> Iterator[tuple[str, str, str]]:
     for line in listed.splitlines():
         yield line.partition("\t")
-
-
-def _cause(text: str, status: int) -> str:
-    """The line of git's message that says what is wrong."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    for mark in ("fatal: remote error: ", "fatal: ", "error: "):
-        for line in lines:
-            if line.startswith(mark):
-                return line.removeprefix(mark)
-    return lines[-1] if lines else f"git ended with {status}"
-
-
-def _hint(text: str) -> str:
-    if "could not read Username" in text or "Authentication failed" in text:
-        return "give a token with --secret id=GIT_AUTH_TOKEN"
-    if "Permission denied (publickey" in text or "Host key verification" in text:
-        return "give a key with --ssh default"
-    if "ssh: not found" in text or "cannot run ssh" in text:
-        return "install the package openssh-client"
-    return ""
 
 
 def _check_directories(root: str, path: str) -> None:
