@@ -112,8 +112,8 @@ class Snapshotter(Protocol):
     takes_images: bool
     """Whether a `Place` may be an image."""
 
-    def prepare(self, directory: Path, parents: Sequence[Place]) -> None:
-        """Make `directory` a writable layer upon the ancestors, whose form this is."""
+    def prepare(self, directory: Path, parent: Place | None) -> None:
+        """Make `directory` a writable layer upon the nearest ancestor (None: upon nothing)."""
 
     def unpack(
         self,

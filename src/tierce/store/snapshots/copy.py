@@ -33,10 +33,10 @@ class CopySnapshotter:
         """`empty` is an empty directory: what a snapshot without a parent is compared with."""
         self._empty = empty
 
-    def prepare(self, directory: Path, parents: Sequence[Place]) -> None:
+    def prepare(self, directory: Path, parent: Place | None) -> None:
         _make_directories(directory)
-        if parents:
-            copy_tree(str(parents[0].directory / TREE_NAME), str(directory / TREE_NAME))
+        if parent is not None:
+            copy_tree(str(parent.directory / TREE_NAME), str(directory / TREE_NAME))
             _remember_time(directory / _COPIED_NAME)
 
     def unpack(

@@ -69,9 +69,10 @@ class SnapshotFiles:
         """Whether a directory is what was written to it; see `SnapshotContents.trusted`."""
         return self._contents.trusted(layer.id, layer.diff_id, boot)
 
-    def prepare(self, number: int, parents: Sequence[Snapshot]) -> None:
+    def prepare(self, number: int, parent: Snapshot | None) -> None:
+        place = None if parent is None else self._place(parent)
         with reported(f"prepare snapshot {number}"):
-            self._snapshotter.prepare(self._paths.snapshot(number), self._places(parents))
+            self._snapshotter.prepare(self._paths.snapshot(number), place)
 
     def commit(self, number: int) -> tuple[int, str]:
         """The form of what was written, and the boot during which it was."""
@@ -110,7 +111,7 @@ class SnapshotFiles:
         self, active: int | None, layers: Sequence[Snapshot], *, read_only: bool
     ) -> list[MountSpec]:
         """What to mount to see layers, the topmost first, and what is being written upon them."""
-        places = self._places(layers)
+        places = [self._place(layer) for layer in layers]
         if active is not None:
             places.insert(0, Place(self._paths.snapshot(active)))
         return self._snapshotter.mounts(places[0], places[1:], read_only=read_only)
@@ -285,9 +286,6 @@ class SnapshotFiles:
 
     def _directories(self, numbers: Sequence[int]) -> list[Path]:
         return [self._paths.snapshot(number) for number in numbers]
-
-    def _places(self, layers: Sequence[Snapshot]) -> list[Place]:
-        return [self._place(layer) for layer in layers]
 
     def _place(self, layer: Snapshot) -> Place:
         image = None

@@ -53,13 +53,15 @@ class OverlaySnapshotter:
         self._empty = empty
         self._options = (*_PLAIN, "userxattr") if unprivileged else _PLAIN
 
-    def prepare(self, directory: Path, parents: Sequence[Place]) -> None:
+    def prepare(self, directory: Path, parent: Place | None) -> None:
         _make_directories(directory)
         # The root of the mount has the attributes of the upper directory.
-        if parents and parents[0].image is not None:
-            give_root_attributes(layer.read_root(parents[0].image.file), directory / FS_NAME)
-        elif parents:
-            copy_root_attributes(parents[0].directory / FS_NAME, directory / FS_NAME)
+        if parent is None:
+            return
+        if parent.image is not None:
+            give_root_attributes(layer.read_root(parent.image.file), directory / FS_NAME)
+        else:
+            copy_root_attributes(parent.directory / FS_NAME, directory / FS_NAME)
 
     def unpack(
         self,

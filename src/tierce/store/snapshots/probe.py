@@ -138,7 +138,7 @@ def _mount(scratch: str, parents: Sequence[Place]) -> None:
         os.mkdir(f"{scratch}/{name}")
     directory = Path(scratch, "layer")
     snapshotter = OverlaySnapshotter(Path(scratch, "empty"), unprivileged=not _in_first_user_ns())
-    snapshotter.prepare(directory, parents)
+    snapshotter.prepare(directory, parents[0] if parents else None)
     for spec in snapshotter.mounts(Place(directory), parents, read_only=False):
         mount_spec(spec, f"{scratch}/target")
 

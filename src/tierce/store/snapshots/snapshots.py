@@ -171,7 +171,7 @@ class Snapshots:
         It is swept when its lease ends, unless it was committed or a container has it.
         Raises NotFound, StoreError, StoreFull, LayerError.
         """
-        parents: Sequence[Snapshot] = [] if parent is None else self._ready(parent)
+        layer = None if parent is None else self._ready(parent)[0]
         with self._database.transaction():
             number = self._database.execute(
                 "INSERT INTO snapshots (parent, active, created, lease) VALUES (?, 1, ?, ?)",
@@ -180,7 +180,7 @@ class Snapshots:
             assert number is not None
         active = Active(number, parent)
         try:
-            self._files().prepare(number, parents)
+            self._files().prepare(number, layer)
         except BaseException:
             self.discard(active)
             raise
