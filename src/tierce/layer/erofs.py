@@ -16,8 +16,9 @@ when `apply` has unpacked it with the marks of overlayfs, to be a lower layer of
 from __future__ import annotations
 
 import stat
+import struct
 from itertools import accumulate
-from struct import Struct, error
+from struct import Struct
 
 from tierce.layer.entry import Entry, decode_path, encode_path
 
@@ -88,7 +89,7 @@ def make_image(
     """
     try:
         return _Image(tar_size, implied).encode(index, identity)
-    except (_CannotSay, error):  # struct's error says that a number is too large
+    except (_CannotSay, struct.error):  # the latter where a number is too large for its field
         return None
 
 
