@@ -15,7 +15,8 @@ TierceError
 │   └── StoreFull               no space left on its device
 ├── DockerfileError             a mistake in a Dockerfile, with its place
 ├── BuildError                  a build that failed
-│   └── StepFailed              a RUN step whose command exited with an error
+│   ├── StepFailed              a RUN step whose command exited with an error
+│   └── SecretLeaked            a secret in what the build would have given out
 ├── RuntimeUnavailable          a program, kernel feature or privilege is missing
 ├── ContainerError              a container that could not be started (exit 125, 126, 127)
 └── Cancelled                   the user interrupted (exit 130)
@@ -181,6 +182,36 @@ class StepFailed(BuildError):
         self.log_tail = log_tail
         self.log_path = log_path
         self.classic = False
+
+
+class SecretLeaked(BuildError):
+    """A value that was to be kept is in what the build would have given out.
+
+    `secret` says which, never what it is: "secret ID" or "build argument NAME".
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        secret: str,
+        vertex: str = "",
+        file: str = "",
+        line: int = 0,
+        end_line: int = 0,
+        source: str = "",
+        hint: str = "",
+    ) -> None:
+        super().__init__(
+            message,
+            vertex=vertex,
+            file=file,
+            line=line,
+            end_line=end_line,
+            source=source,
+            hint=hint,
+        )
+        self.secret = secret
 
 
 class RuntimeUnavailable(TierceError):

@@ -7,7 +7,7 @@ from tierce.builder.request import BuildRequest, BuildResult
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from tierce.builder import caching, failures, legacy, limits, named, questions, remote
+    from tierce.builder import caching, failures, leaks, legacy, limits, named, questions, remote
 
 __all__ = [
     "BuildRequest",
@@ -15,6 +15,7 @@ __all__ = [
     "build",
     "caching",
     "failures",
+    "leaks",
     "legacy",
     "limits",
     "named",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tierce.builder.caching import Caching
+    from tierce.builder.leaks import LeakCheck
     from tierce.builder.legacy import LegacyBuild
     from tierce.dockerfile.parser import Dockerfile
     from tierce.frontend.options import Plan
@@ -117,10 +118,16 @@ class _Build:
             *(dockerfile, self._options, resolver, linter, lambda: find_ignore(self._request)),
             observer=None if self._legacy is None else self._legacy.observe,
         )
+        leaks = None
+        if self._secrets or self._request.secrets:
+            leaks = builder.leaks.open_check(
+                *(self._store, plan, dockerfile, linter, self._options.build_args),
+                self._credentials,
+            )
         if plan.needs_context:
             contexts["context"] = open_context(self._store, self._request, self._listener)
         try:
-            snapshot = self._solve(plan, contexts, dockerfile)
+            snapshot = self._solve(plan, contexts, dockerfile, leaks)
         finally:
             for context in contexts.values():
                 context.save()
@@ -148,13 +155,18 @@ class _Build:
         return records
 
     def _solve(
-        self, plan: Plan, contexts: Mapping[str, LocalContext], dockerfile: Dockerfile
+        self,
+        plan: Plan,
+        contexts: Mapping[str, LocalContext],
+        dockerfile: Dockerfile,
+        leaks: LeakCheck | None,
     ) -> int | None:
         image_steps = {layer.vertex.digest for layer in plan.layers}
         caching, records = self._caching, self._records(plan.platform)
         subject = self._request.subject
         make_runner = Runner if self._legacy is None else self._legacy.runner
-        with make_runner(self._store, image_steps, self._credentials, subject) as runner:
+        search = None if leaks is None else leaks.search
+        with make_runner(self._store, image_steps, self._credentials, subject, search) as runner:
             solver = Solver(
                 BuildWorker(self._store, contexts, runner, self._secrets, self._remote_sources),
                 records,
@@ -166,7 +178,12 @@ class _Build:
                 if self._legacy is None:
                     [result] = solver.solve([plan.vertex])
                 else:
-                    result = self._legacy.solve(solver, plan, dockerfile, contexts)
+                    result = self._legacy.solve(solver, plan, dockerfile, contexts, leaks)
+                assert isinstance(result, FileSystem)
+                if leaks is not None:
+                    steps = [layer.vertex for layer in plan.layers]
+                    inherited = len(plan.config.diff_ids)
+                    leaks.check_layers(result.snapshot, inherited, steps, solver.outcomes())
             except BuildError as error:
                 error.source = error.source or dockerfile.source
                 if not error.failed_step:
@@ -179,7 +196,6 @@ class _Build:
             finally:
                 if caching is not None:
                     caching.solved(solver.outcomes())
-        assert isinstance(result, FileSystem)
         return result.snapshot
 
     def _export(

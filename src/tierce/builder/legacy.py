@@ -34,6 +34,7 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from tierce.builder.leaks import LeakCheck
     from tierce.builder.request import BuildRequest, BuildResult
     from tierce.dockerfile.parser import Dockerfile
     from tierce.frontend.options import Plan
@@ -49,15 +50,16 @@ if TYPE_CHECKING:
     from tierce.worker.context import LocalTree
     from tierce.worker.credentials import Credentials
     from tierce.worker.results import Result
+    from tierce.worker.secrets import SecretSearch
     from tierce.worker.worker import LocalContext
 
 
 class State(Value):
     """A stage before its steps (`step` is None) or after one of them.
 
-    `text` is the instruction; `config` that of the image so far, the first `inherited` entries of
-    whose history came with the base image, which is `base`; `base_stage` is the number of the
-    stage in its place. FROM runs `triggers`.
+    `text` is the instruction; `config` that of the image so far, to which `layers` have added, and
+    the first `inherited` entries of whose history came with the base image, which is `base`;
+    `base_stage` is the number of the stage in its place. FROM runs `triggers`.
     """
 
     stage: int
@@ -65,6 +67,7 @@ class State(Value):
     step: Step | None
     vertex: Vertex
     config: ImageConfig
+    layers: tuple[Vertex, ...]
     inherited: int
     base: Digest | None
     base_stage: int | None
@@ -96,6 +99,7 @@ class LegacyBuild:
         """The newest image of each stage."""
         self._ran: set[str] = set()
         self._container = ""
+        self._leaks: LeakCheck | None = None
 
     def listen(self, event: Event) -> None:
         """Takes the events of the build."""
@@ -118,6 +122,7 @@ class LegacyBuild:
                 step=step,
                 vertex=stage.vertex,
                 config=stage.image.freeze(),
+                layers=tuple([layer.vertex for layer in stage.image.layers]),
                 inherited=0 if resolved is None else len(resolved.config.history),
                 base=None if resolved is None else resolved.manifest,
                 base_stage=None if stage.base is None else stage.base.index,
@@ -126,10 +131,15 @@ class LegacyBuild:
         )
 
     def runner(
-        self, store: Store, image_steps: set[str], credentials: Credentials | None, subject: str
+        self,
+        store: Store,
+        image_steps: set[str],
+        credentials: Credentials | None,
+        subject: str,
+        search: SecretSearch | None,
     ) -> Runner:
         """Runs the steps of the build, and tells when one begins to."""
-        return _Announcing(self._begin_container, store, image_steps, credentials, subject)
+        return _Announcing(self._begin_container, store, image_steps, credentials, subject, search)
 
     # Building
 
@@ -139,8 +149,13 @@ class LegacyBuild:
         plan: Plan,
         dockerfile: Dockerfile,
         contexts: Mapping[str, LocalContext],
+        leaks: LeakCheck | None,
     ) -> Result:
-        """Build step by step; the result of the last one. Raises as `Solver.solve`."""
+        """Build step by step; the result of the last one. Raises as `Solver.solve`.
+
+        With `leaks`, no layer gets into an image in which there is a secret.
+        """
+        self._leaks = leaks
         size = context_size(self._context(contexts), len(dockerfile.source.encode()))
         self._tell(ContextSent(size))
         before = []
@@ -195,6 +210,9 @@ class LegacyBuild:
         except StepFailed as error:
             self._fail(error)
             raise
+        if self._leaks is not None and isinstance(result, FileSystem):
+            inherited, outcomes = len(state.config.diff_ids), solver.outcomes()
+            self._leaks.check_layers(result.snapshot, inherited, state.layers, outcomes)
         was_run = not seen and state.vertex.digest in self._ran
         parent = self._images[state.stage]
         if isinstance(command, (Run, Copy)):
@@ -326,8 +344,9 @@ class _Announcing(Runner):
         image_steps: set[str],
         credentials: Credentials | None,
         subject: str,
+        search: SecretSearch | None,
     ) -> None:
-        super().__init__(store, image_steps, credentials, subject)
+        super().__init__(store, image_steps, credentials, subject, search)
         self._announce = announce
 
     def run(

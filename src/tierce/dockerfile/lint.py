@@ -242,6 +242,10 @@ class Linter:
             message = rule.message.format(*[_Word(word) for word in words])
             self._report(Finding(rule, message, first_line, last_line))
 
+    def heeds(self, rule: Rule) -> bool:
+        """Whether the options want to hear of a rule."""
+        return self._options.reports(rule)
+
     def under(self, comments: Iterable[str]) -> Linter:
         """The linter for an instruction, with what a `check=…` in the comments above it says."""
         for comment in comments:

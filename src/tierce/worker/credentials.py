@@ -84,6 +84,11 @@ class Credentials:
                 self._read[identity] = self._content(source)
             return self._read[identity]
 
+    def given(self) -> Mapping[str, bytes]:
+        """All secrets that are given, used or not, by id. Raises BuildError."""
+        found = {identity: self.secret(identity) for identity in self._sources}
+        return {identity: value for identity, value in found.items() if value is not None}
+
     @property
     def known(self) -> Mapping[str, bytes]:
         """The secrets that steps have been given, by id."""

@@ -6,7 +6,7 @@ import threading
 from contextlib import ExitStack
 
 from tierce import worker
-from tierce.errors import BuildError, ContainerError, StepFailed, TierceError
+from tierce.errors import BuildError, ContainerError, SecretLeaked, StepFailed, TierceError
 from tierce.linux.resources import Resources
 from tierce.runtime.bundle import DEFAULT_PATH, SHM_SIZE, ProcessSpec
 from tierce.runtime.probe import choose_runtime
@@ -17,6 +17,7 @@ from tierce.worker.hasher import Hasher
 from tierce.worker.logs import StepLog
 from tierce.worker.mounts import StepMounts
 from tierce.worker.results import FileSystem
+from tierce.worker.secrets import Scan
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from tierce.store.snapshots import Active
     from tierce.worker.agents import Agents
     from tierce.worker.results import Result
+    from tierce.worker.secrets import SecretSearch
 
 
 class ExecRunner:
@@ -45,10 +47,15 @@ class ExecRunner:
         image_steps: set[str],
         credentials: Credentials | None = None,
         build: str = "",
+        search: SecretSearch | None = None,
     ) -> None:
-        """`build` says whose the failed steps are that are kept; see `store.failed_steps`."""
+        """`build` says whose the failed steps are that are kept; see `store.failed_steps`.
+
+        What `search` finds must not be in the output of a step.
+        """
         self._store = store
         self._build = build
+        self._search = search
         self._credentials = credentials or Credentials()
         self._agents: Agents | None = None
         self._image_steps = image_steps
@@ -72,8 +79,7 @@ class ExecRunner:
         snapshots = self._store.snapshots
         active = snapshots.prepare(base.snapshot)
         try:
-            with log:
-                end = self._execute(op, active, inputs, step, log)
+            end = self._logged(op, active, inputs, step, log)
             if end.status:
                 raise _exited(op, step, end, log)
             committed = snapshots.commit(active)
@@ -91,12 +97,40 @@ class ExecRunner:
             self._hasher.add(committed.id)
         return FileSystem(committed.id)
 
-    def _execute(
+    def _logged(
         self, op: Exec, active: Active, inputs: Sequence[Result], step: Step, log: StepLog
+    ) -> StepEnd:
+        """Run the process, and keep its log unless there is a secret in it."""
+        scan = Scan(self._search) if self._search else None
+        try:
+            with log:
+                end = self._execute(op, active, inputs, step, log, scan)
+        finally:
+            if scan is not None and scan.hit is not None:
+                log.remove()
+        if self._search and scan is not None and scan.hit is not None:
+            raise SecretLeaked(
+                f"{self._search.masked(step.vertex.name)}: the value of {scan.hit.secret} is in"
+                " the output of the step",
+                secret=scan.hit.secret,
+                hint="it may be on your screen; the log was not kept",
+            )
+        return end
+
+    def _execute(
+        self,
+        op: Exec,
+        active: Active,
+        inputs: Sequence[Result],
+        step: Step,
+        log: StepLog,
+        scan: Scan | None,
     ) -> StepEnd:
         """Run the process on a writable layer."""
 
         def output(stream: int, data: bytes) -> None:
+            if scan is not None:
+                scan.feed(data)
             log.write(data)
             step.log(stream, data)
 

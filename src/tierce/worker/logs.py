@@ -60,6 +60,11 @@ class StepLog:
         while left:
             left = left[os.write(self._descriptor, left) :]
 
+    def remove(self) -> None:
+        """Take the file away, if there is one: it holds what must not be kept. Idempotent."""
+        with reported(f"remove log {self.path}"):
+            self.path.unlink(missing_ok=True)
+
     def tail(self) -> str:
         """The last of it, as text."""
         return self._end.decode("utf-8", "replace")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tierce.worker.credentials import Credentials
     from tierce.worker.exec import ExecRunner
     from tierce.worker.results import FileSystem, Result
+    from tierce.worker.secrets import SecretSearch
 
 
 class Runner:
@@ -31,15 +32,18 @@ class Runner:
         image_steps: set[str],
         credentials: Credentials | None = None,
         build: str = "",
+        search: SecretSearch | None = None,
     ) -> None:
         """`image_steps` are the digests of vertices whose layers will be part of an image.
 
-        `build` says whose the failed steps are that are kept; see `store.failed_steps`.
+        `build` says whose the failed steps are that are kept; see `store.failed_steps`. With
+        `search`, the output of steps is searched, and layers wait for whoever searches them.
         """
         self._store = store
+        self._search = search
         self._build = build
         self._credentials = credentials
-        self._image_steps = image_steps
+        self._image_steps = set() if search else image_steps
         self._runner: ExecRunner | None = None
         self._guard = threading.Lock()
 
@@ -59,6 +63,6 @@ class Runner:
         with self._guard:
             if self._runner is None:
                 self._runner = worker.ExecRunner(
-                    self._store, self._image_steps, self._credentials, self._build
+                    self._store, self._image_steps, self._credentials, self._build, self._search
                 )
         return self._runner.run(op, base, inputs, step)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tierce.layer.entry import Entry, Item
+    from tierce.layer.pipeline import Sink
     from tierce.store.database import Database
     from tierce.store.durability import Durability
     from tierce.store.leases import Leases
@@ -77,10 +78,10 @@ class SnapshotContents:
         with reported(f"read snapshot {number}"):
             return tierce.layer.write_layer(self.items(number), None).entries
 
-    def measure(self, number: int) -> Measured:
-        """Reads all of a layer. Raises NotFound, LayerError, StoreError."""
+    def measure(self, number: int, sink: Sink | None = None) -> Measured:
+        """Reads all of a layer; `sink` gets its tar. Raises NotFound, LayerError, StoreError."""
         with reported(f"read snapshot {number}"):
-            written = tierce.layer.write_layer(self.items(number), None, hash_files=False)
+            written = tierce.layer.write_layer(self.items(number), sink, hash_files=False)
         size = sum(entry.size for entry in written.entries)
         return Measured(written.diff_id, written.size, size)
 

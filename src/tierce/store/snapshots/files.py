@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from tierce.layer.entry import Entry
+    from tierce.layer.pipeline import Sink
     from tierce.layer.sources import IndexLayer, LayerSource
     from tierce.layer.view import Tree
     from tierce.linux.mounts import MountSpec
@@ -84,8 +85,8 @@ class SnapshotFiles:
         if self._trash.throw(self._paths.snapshot(number)):
             self._trash.empty()
 
-    def measure(self, numbers: Sequence[int]) -> list[Measured]:
-        return in_parallel(self._contents.measure, numbers)
+    def measure(self, numbers: Sequence[int], look: Callable[[int], Sink | None]) -> list[Measured]:
+        return in_parallel(lambda number: self._contents.measure(number, look(number)), numbers)
 
     def clamp(self, layer: Snapshot, epoch: int) -> Measured | None:
         """The layer written again as a tar with no time after `epoch`; None if it has none."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from tierce.layer.pipeline import Sink
     from tierce.layer.view import Tree
     from tierce.linux.mounts import MountSpec
     from tierce.store.blobs import Blobs
@@ -215,17 +216,22 @@ class Snapshots:
             raise NotFound("active snapshot", str(number))
         return Active(number, row[0])
 
-    def finish(self, numbers: Sequence[int]) -> None:
+    def finish(
+        self,
+        numbers: Sequence[int],
+        look: Callable[[int], Sink | None] = lambda number: None,
+    ) -> None:
         """Compute the diff ids that are missing in these snapshots and in all they stand on.
 
-        Reads the layers, several at once. Raises NotFound, LayerError, StoreError.
+        Reads the layers, several at once; `look` may give a sink for the tar of one, by its
+        number (see `write_layer`). Raises NotFound, LayerError, StoreError.
         """
         layers: dict[int, Snapshot] = {}
         for number in numbers:
             for layer in self.chain(number):
                 layers[layer.id] = layer
         missing = [layer for layer in layers.values() if layer.diff_id is None]
-        measured = self._files().measure([layer.id for layer in missing])
+        measured = self._files().measure([layer.id for layer in missing], look)
         with self._database.transaction():
             for layer, found in zip(missing, measured):
                 self._database.execute(
