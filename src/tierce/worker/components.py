@@ -21,7 +21,7 @@ from tierce.worker.content import FACT_BYTES, Selection
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from tierce.graph.ops import Op
@@ -50,57 +50,58 @@ _SECRET_WORDS = {
 """Of the rule SecretsUsedInArgOrEnv of BuildKit (frontend/dockerfile/linter)."""
 
 
-def components_of(
+def encode_components(
     vertex: Vertex,
     input_keys: Sequence[str],
     selections: Sequence[Selection],
     secrets: Sequence[str] = (),
-) -> Components:
-    """What a step that was run is made of; `secrets` are values that must not be in it."""
-    fields = {"": type(vertex.op).__name__, **_fields(vertex.op)}
+    facts: Mapping[str, Any] | None = None,
+) -> bytes:
+    """What a step that was run is made of; `secrets` are values that must not be in it.
+
+    `facts` are told in addition to the fields of the operation, or in place of them. About ten
+    bytes for each file, which are not looked at one by one.
+    """
+    fields = {"": type(vertex.op).__name__, **_fields(vertex.op), **(facts or {})}
     if "env" in fields:
         fields["env"] = [_variable(*pair) for pair in fields["env"]]
-    files: dict[str, Fact] = {}
-    for selection in selections:
-        contents = bytes(selection.contents).hex()
-        for place, path in enumerate(selection.paths):
-            text = selection.attribute_texts[selection.attributes[place]]
-            content = contents[place * _HEX : (place + 1) * _HEX]
-            files[path] = Fact(text, "" if text.startswith("dir ") else content)
-    return Components(
-        _without(secrets, fields),
-        tuple(
-            _input(each, key, secrets) for each, key in zip(vertex.inputs, input_keys, strict=True)
-        ),
-        tuple(selection.digest for selection in selections),
-        files,
-    )
-
-
-def encode_components(components: Components) -> bytes:
-    """About fifteen bytes for each file."""
-    texts: dict[str, int] = {}
-    attributes, contents = array("I"), bytearray()
-    for fact in components.files.values():
-        attributes.append(texts.setdefault(fact.attributes, len(texts)))
-        contents += bytes.fromhex(fact.content) if fact.content else bytes(FACT_BYTES)
+    inputs = [
+        _input(each, key, secrets) for each, key in zip(vertex.inputs, input_keys, strict=True)
+    ]
+    names, attributes, texts, contents = _files(selections)
     head = {
         "form": _FORM,
-        "operation": components.operation,
-        "inputs": [[each.key, each.label, each.digest] for each in components.inputs],
-        "selections": list(components.selections),
-        "attributes": list(texts),
-        "files": len(contents) // FACT_BYTES,
+        "operation": _without(secrets, fields),
+        "inputs": inputs,
+        "selections": [each.digest for each in selections],
+        "attributes": texts,
+        "files": len(names),
     }
-    names = [json.dumps(head, separators=(",", ":")), *components.files]
-    text = "\0".join(names).encode("utf-8", "surrogateescape")
-    packed = zlib.compress(text, _LEVEL)
-    numbers = zlib.compress(attributes.tobytes(), _LEVEL)
-    return packed + numbers + bytes(contents)
+    text = "\0".join([json.dumps(head, separators=(",", ":")), *names])
+    packed = zlib.compress(text.encode("utf-8", "surrogateescape"), _LEVEL)
+    return packed + zlib.compress(attributes.tobytes(), _LEVEL) + bytes(contents)
+
+
+def _files(
+    selections: Sequence[Selection],
+) -> tuple[Sequence[str], array[int], Sequence[str], bytes | bytearray]:
+    """Paths, the number of its attributes for each, their texts, and contents, of them all."""
+    names: list[str] = []
+    attributes = array("I")
+    texts: list[str] = []
+    contents = bytearray()
+    for each in selections:
+        base = len(texts)
+        names += each.paths
+        attributes.extend([base + number for number in each.attributes] if base
+                          else each.attributes)  # fmt: skip
+        texts += each.attribute_texts
+        contents += each.contents
+    return names, attributes, texts, contents
 
 
 def decode_components(data: bytes) -> Components:
-    """The inverse of `encode_components`. Raises StoreError for anything else."""
+    """What `encode_components` has encoded. Raises StoreError for anything else."""
     try:
         text, rest = _inflate(data)
         numbers, contents = _inflate(rest)
@@ -190,9 +191,10 @@ def _without(secrets: Sequence[str], value: Any) -> Any:
     return value
 
 
-def _input(vertex: Vertex, key: str, secrets: Sequence[str]) -> Input:
+def _input(vertex: Vertex, key: str, secrets: Sequence[str]) -> list[str]:
+    """The fields of an `Input`."""
     op = vertex.op
     if isinstance(op, ImageSource):
-        return Input(key, op.reference, str(op.manifest))
+        return [key, op.reference, str(op.manifest)]
     label = f"build context {op.name}" if isinstance(op, LocalSource) else vertex.name
-    return Input(key, without(secrets, label))
+    return [key, without(secrets, label)]

@@ -16,7 +16,7 @@ from tierce.oci.digest import Digest, new_hash
 from tierce.solver.cache import Keys, key_of
 from tierce.values import Value
 from tierce.worker.access import Access
-from tierce.worker.components import components_of, decode_components, encode_components
+from tierce.worker.components import decode_components, encode_components
 from tierce.worker.results import FileSystem
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -95,13 +95,12 @@ class RemoteSources:
 
     def components(self, vertex: Vertex) -> bytes:
         """What is kept with the record of a source that was fetched."""
-        made_of = components_of(vertex, [], [])
         facts = dict(self._known[vertex.op_digest].facts)
         if isinstance(vertex.op, HttpSource):
             facts["url"] = worker.http.redacted(vertex.op.url)
         elif isinstance(vertex.op, GitSource):
             facts["remote"] = worker.http.redacted(vertex.op.remote)
-        return encode_components(made_of.replace(operation={**made_of.operation, **facts}))
+        return encode_components(vertex, [], [], facts=facts)
 
     # HTTP
 

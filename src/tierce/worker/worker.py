@@ -223,8 +223,7 @@ class BuildWorker:
         read = _inputs_by_content(vertex.op)
         keys = ["" if index in read else key for index, key in enumerate(input_keys)]
         selections = self._selections(vertex, inputs, listed=True) or []
-        made_of = worker.components.components_of(vertex, keys, selections, self._secrets)
-        return worker.components.encode_components(made_of)
+        return worker.components.encode_components(vertex, keys, selections, self._secrets)
 
     def snapshot_of(self, value: Result) -> int | None:
         """The snapshot that a record names."""

@@ -12,7 +12,7 @@ from tierce.graph.vertex import Vertex
 from tierce.oci.digest import Digest
 from tierce.oci.platform import Platform
 from tierce.solver.explain import Components, Fact, Input
-from tierce.worker.components import components_of, decode_components, encode_components
+from tierce.worker.components import decode_components, encode_components
 from tierce.worker.content import Selection
 
 MANIFEST = Digest.of(b"manifest")
@@ -21,37 +21,60 @@ X = "12" * 32
 
 
 def step(op: Exec, secrets: tuple[str, ...] = ()) -> Components:
-    return components_of(Vertex(op, [IMAGE]), ["k"], [], secrets)
+    return decode_components(encode_components(Vertex(op, [IMAGE]), ["k"], [], secrets))
+
+
+def selected(files: dict[str, str]) -> Selection:
+    """Files by path, each with its attributes."""
+    texts = list(dict.fromkeys(files.values()))
+    numbers = array("I", [texts.index(text) for text in files.values()])
+    contents = b"".join(number.to_bytes(6, "big") for number in range(len(files)))
+    return Selection(X, list(files), numbers, texts, contents)
+
+
+def encoded(*selections: Selection) -> bytes:
+    return encode_components(Vertex(Exec(("true",)), [IMAGE]), ["k"], selections)
 
 
 def test_components_come_back_as_they_were_given() -> None:
-    selection = Selection(
-        X, ["dir", "dir/file"], array("I", [0, 1]), ["dir 755 0 0", "file 644 0 0"], bytes(12)
-    )
+    selection = selected({"dir": "dir 755 0 0", "dir/file": "file 644 0 0"})
     vertex = Vertex(Exec(("true",)), [IMAGE, Vertex(LocalSource("context"))])
-    components = components_of(vertex, ["k", ""], [selection])
+    components = decode_components(encode_components(vertex, ["k", ""], [selection]))
+    assert components.operation[""] == "Exec"
+    assert components.operation["args"] == ["true"]
     assert components.inputs == (
         Input("k", "docker.io/library/base:1", str(MANIFEST)),
         Input("", "build context context"),
     )
+    assert components.selections == (X,)
     assert components.files == {
         "dir": Fact("dir 755 0 0", ""),
-        "dir/file": Fact("file 644 0 0", "00" * 6),
+        "dir/file": Fact("file 644 0 0", "000000000001"),
     }
-    assert decode_components(encode_components(components)) == components
+
+
+def test_files_of_several_selections_keep_their_attributes() -> None:
+    files: tuple[dict[str, str], ...] = (
+        {"a": "file 644 0 0"},
+        {"b": "file 600 0 0", "c": "file 644 0 0"},
+        {},
+    )
+    components = decode_components(encoded(*map(selected, files)))
+    assert {path: fact.attributes for path, fact in components.files.items()} == {
+        **files[0],
+        **files[1],
+    }
+    assert components.selections == (X, X, X)
 
 
 def test_names_that_are_not_text_are_kept() -> None:
-    components = Components({"": "Copy"}, files={os.fsdecode(b"caf\xe9"): Fact("file", "12" * 6)})
-    assert decode_components(encode_components(components)).files == components.files
+    name = os.fsdecode(b"caf\xe9")
+    assert list(decode_components(encoded(selected({name: "file 644 0 0"}))).files) == [name]
 
 
 def test_components_are_compact() -> None:
-    files = {
-        f"some/directory/file{number:05}.txt": Fact("file 644 0 0", f"{number:012x}")
-        for number in range(10_000)
-    }
-    assert len(encode_components(Components({"": "Copy"}, files=files))) < 120_000
+    files = {f"some/directory/file{number:05}.txt": "file 644 0 0" for number in range(10_000)}
+    assert len(encoded(selected(files))) < 120_000
 
 
 def test_values_of_secrets_are_not_kept() -> None:
@@ -84,7 +107,6 @@ def test_what_changes_no_result_is_not_kept() -> None:
     ],
 )
 def test_damaged_components_are_refused(damage: Callable[[bytes], bytes]) -> None:
-    files = {"a": Fact("file 644 0 0", "12" * 6), "b": Fact("dir 755 0 0", "")}
-    data = encode_components(Components({"": "Copy"}, files=files))
+    data = encoded(selected({"a": "file 644 0 0", "b": "dir 755 0 0"}))
     with pytest.raises(StoreError, match="components"):
         decode_components(damage(data))
