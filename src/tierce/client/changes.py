@@ -5,7 +5,7 @@ from __future__ import annotations
 from tierce.dockerfile.instructions import Env
 from tierce.dockerfile.lint import silent_linter
 from tierce.dockerfile.parser import parse
-from tierce.dockerfile.readers import read_all
+from tierce.dockerfile.reading import read_all
 from tierce.errors import DockerfileError, UsageError
 from tierce.frontend.lower import lower
 from tierce.frontend.options import Options, ResolvedImage

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tierce.dockerfile import checks, lexer
+from tierce.dockerfile import lexer
 from tierce.dockerfile.flags import SWITCH, TEXT, TEXTS, Flags, parse_flags
 from tierce.dockerfile.gotext import SPACES, parse_duration, quote
 from tierce.dockerfile.instructions import (
@@ -29,11 +29,10 @@ from tierce.dockerfile.instructions import (
     Workdir,
 )
 from tierce.dockerfile.lexer import Heredoc
-from tierce.dockerfile.lint import Linter
 from tierce.dockerfile.mounts import mount_from
-from tierce.dockerfile.parser import Dockerfile, Instruction
+from tierce.dockerfile.parser import Instruction
 from tierce.dockerfile.suggest import did_you_mean
-from tierce.errors import DockerfileError, InvalidValue
+from tierce.errors import InvalidValue
 from tierce.oci.config import Healthcheck
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
@@ -48,83 +47,14 @@ _ARGUMENT = "requires exactly one argument"
 _AT_LEAST_ONE = "requires at least one argument"
 
 
-def read_all(dockerfile: Dockerfile, linter: Linter) -> list[From | Command]:
-    """The typed instructions of a file; before the first FROM there is nothing but ARG.
-
-    What is questionable is reported up to the first mistake; a line that cannot even be cut into
-    words is a mistake that comes before all others. Raises DockerfileError with the place.
-    """
-    commands, mistakes = _read(dockerfile)
-    checks.check_lines(dockerfile, linter)
-    in_stage = False
-    for number, instruction in enumerate(dockerfile.instructions):
-        here = linter.under(instruction.comments) if instruction.comments else linter
-        checks.check_unread(instruction, here)
-        if number in mistakes:
-            raise parse_error(dockerfile, instruction, mistakes[number])
-        command = commands[number]
-        checks.check_read(command, here)
-        in_stage = in_stage or isinstance(command, From)
-        if not in_stage and not isinstance(command, Arg):
-            raise dockerfile.error(
-                "no build stage in current context",
-                instruction.first_line,
-                instruction.last_line,
-                hint="only ARG can stand before the first FROM",
-            )
-    if not in_stage:
-        raise dockerfile.error("dockerfile contains no stages to build")
-    checks.check_stages(commands, linter)
-    return commands
-
-
-def _read(dockerfile: Dockerfile) -> tuple[list[From | Command], dict[int, InvalidValue]]:
-    """The instructions up to the first mistake, and the mistakes by number of instruction."""
-    found: list[From | Command] = []
-    mistakes: dict[int, InvalidValue] = {}
-    for number, instruction in enumerate(dockerfile.instructions):
-        try:
-            command = _reader(instruction)(instruction, dockerfile.escape)
-        except lexer.SyntaxMistake as error:
-            raise parse_error(dockerfile, instruction, error) from None
-        except InvalidValue as error:
-            mistakes[number] = error
-        else:
-            if not mistakes:
-                found.append(command)
-    return found, mistakes
-
-
-def read_instruction(instruction: Instruction, dockerfile: Dockerfile) -> From | Command:
-    """The typed form of one instruction. Raises DockerfileError with the place."""
-    try:
-        return _reader(instruction)(instruction, dockerfile.escape)
-    except InvalidValue as error:
-        raise parse_error(dockerfile, instruction, error) from None
-
-
-def _reader(instruction: Instruction) -> Callable[[Instruction, str], From | Command]:
+def reader_of(instruction: Instruction) -> Callable[[Instruction, str], From | Command]:
+    """What reads such an instruction. Raises InvalidValue for one that does not exist."""
     reader = _READERS.get(instruction.name)
     if reader is None:
         keyword = instruction.keyword
         near = did_you_mean(keyword, [name.upper() for name in _READERS], ignore_case=True)
         raise InvalidValue(f"unknown instruction: {keyword}{near}", value=keyword)
     return reader
-
-
-def parse_error(
-    dockerfile: Dockerfile, instruction: Instruction, error: InvalidValue
-) -> DockerfileError:
-    """A mistake in how an instruction is written, with its place."""
-    message = error.message
-    if not isinstance(error, lexer.SyntaxMistake):
-        message = f"dockerfile parse error on line {instruction.first_line}: {message}"
-    return dockerfile.error(
-        message,
-        instruction.first_line,
-        instruction.last_line,
-        hint=error.hint,
-    )
 
 
 def _flags(instruction: Instruction, **known: str) -> Flags:
@@ -469,7 +399,7 @@ def _read_trigger(instruction: Instruction, escape: str) -> None:
     """Find mistakes in a trigger here, and not in every build on this image."""
     keyword, flags, arguments = lexer.split_line(instruction.arguments, escape)
     trigger = instruction.replace(keyword=keyword, flags=flags, arguments=arguments)
-    _reader(trigger)(trigger, escape)
+    reader_of(trigger)(trigger, escape)
 
 
 def _blank_separated(instruction: Instruction) -> list[str]:

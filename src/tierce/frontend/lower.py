@@ -11,7 +11,7 @@ from tierce.dockerfile import lint, words
 from tierce.dockerfile.gotext import well_formed
 from tierce.dockerfile.instructions import Arg, Command, Copy, From, Run, Workdir
 from tierce.dockerfile.parser import Dockerfile, Instruction, parse_trigger
-from tierce.dockerfile.readers import read_all, read_instruction
+from tierce.dockerfile.reading import read_all, read_instruction
 from tierce.errors import BuildError, DockerfileError, InvalidValue, NotFound
 from tierce.frontend import arguments, metadata
 from tierce.frontend.context import Context

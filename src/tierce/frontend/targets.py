@@ -5,7 +5,7 @@ from __future__ import annotations
 from tierce.dockerfile.instructions import From
 from tierce.dockerfile.lint import silent_linter
 from tierce.dockerfile.parser import Dockerfile
-from tierce.dockerfile.readers import read_all
+from tierce.dockerfile.reading import read_all
 from tierce.values import Value
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name

@@ -5,7 +5,7 @@ import pytest
 from tierce.dockerfile import instructions as df
 from tierce.dockerfile.lint import silent_linter
 from tierce.dockerfile.parser import parse
-from tierce.dockerfile.readers import read_all
+from tierce.dockerfile.reading import read_all
 from tierce.oci.config import Healthcheck
 
 ALL_HEALTH_FLAGS = "--interval=1s --timeout=2s --start-period=3s --start-interval=4s --retries=5"
