@@ -3,7 +3,9 @@
 import pytest
 
 from tierce.cli.building.answers import aligned
-from tierce.cli.building.call import Call, dockerfile_path, parse_call
+from tierce.cli.building.call import Call, call_of, dockerfile_path, parse_call
+from tierce.cli.commands.image.build import COMMAND
+from tierce.cli.flags import parse
 from tierce.client.builds import BuildRequest
 from tierce.errors import InvalidValue
 
@@ -25,6 +27,20 @@ from tierce.errors import InvalidValue
 )
 def test_call_is_read(text: str, call: Call | None) -> None:
     assert parse_call(text) == call
+
+
+@pytest.mark.parametrize(
+    ("words", "call"),
+    [
+        (["--check"], Call("lint")),
+        (["--check=false"], None),
+        (["--check", "--call=outline"], Call("lint")),
+        (["--check", "--call=check,format=json"], Call("lint", "json")),
+        (["--check=false", "--call=targets"], Call("targets")),
+    ],
+)
+def test_check_is_a_call(words: list[str], call: Call | None) -> None:
+    assert call_of(parse(COMMAND, [*words, "."])) == call
 
 
 @pytest.mark.parametrize("text", ["check,outline", "check,x=y", "check,ignorestatus=x", 'a,"b'])

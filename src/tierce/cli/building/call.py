@@ -17,10 +17,14 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tierce.cli.flags import Parsed
     from tierce.cli.progress import Renderer
     from tierce.cli.session import Session
     from tierce.client.builds import BuildRequest
     from tierce.errors import TierceError
+
+_CHECK = "lint"
+"""What BuildKit calls it."""
 
 _JSON = "json"
 _METADATA_MODE = 0o644
@@ -35,6 +39,17 @@ class Call(Value):
     name: str
     format: str = ""
     ignore_status: bool = False
+
+
+def call_of(options: Parsed) -> Call | None:
+    """What --call and --check ask for; --check together with --call=check leaves that its format.
+
+    Raises InvalidValue.
+    """
+    call = parse_call(options.text("call"))
+    if options.flag("check") and (call is None or call.name != _CHECK):
+        return Call(_CHECK)
+    return call
 
 
 def parse_call(text: str) -> Call | None:
@@ -60,7 +75,7 @@ def parse_call(text: str) -> Call | None:
             raise InvalidValue(f"invalid print field: {field}")
     if not text or name == "build":
         return None
-    return Call("lint" if name == "check" else name, form, ignore_status)
+    return Call(_CHECK if name == "check" else name, form, ignore_status)
 
 
 def run_call(
@@ -78,7 +93,7 @@ def run_call(
     if ask is None:
         raise BuildError(
             f"unsupported request frontend.{call.name}",
-            hint=f"one of check, {', '.join(sorted(_QUESTIONS.keys() - {'lint'}))}",
+            hint=f"one of check, {', '.join(sorted(_QUESTIONS.keys() - {_CHECK}))}",
         )
     error: BaseException | None = None
     try:
@@ -134,7 +149,7 @@ def _describe(builds: Builds, request: BuildRequest, renderer: Renderer) -> answ
 
 
 _QUESTIONS: dict[str, Callable[[Builds, BuildRequest, Renderer], answers.Answer]] = {
-    "lint": _check,
+    _CHECK: _check,
     "outline": _outline,
     "targets": _targets,
     "subrequests.describe": _describe,

@@ -96,7 +96,7 @@ def _build(options: Parsed, session: Session) -> int:
     call = None
     if options.flag("check") or options.given("call"):
         calling = load_module("tierce.cli.building.call")  # who builds, calls nothing else
-        call = calling.parse_call("check" if options.flag("check") else options.text("call"))
+        call = calling.call_of(options)
     if call is None and session.environ.get("DOCKER_BUILDKIT"):
         legacy = load_module("tierce.cli.building.legacy")  # docker's default is the other form
         if legacy.is_wanted(session.environ):
