@@ -7,16 +7,16 @@ the result. Everything that happens is told to a listener as typed events.
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 
 from tierce import builder, export, worker
 from tierce.builder.contexts import open_context, open_definition
 from tierce.builder.images import ImageResolver
 from tierce.builder.lint import Warnings, find_ignore
-from tierce.builder.locking import BuildLocks
 from tierce.builder.request import BuildRequest, BuildResult
 from tierce.dockerfile.parser import parse
 from tierce.dockerfile.secret_names import is_secret_name
-from tierce.errors import BuildError
+from tierce.errors import BuildError, Cancelled
 from tierce.export.image import Built, export_image
 from tierce.frontend.entitlements import NETWORK_HOST
 from tierce.frontend.lower import lower
@@ -32,7 +32,7 @@ from tierce.worker.worker import BuildWorker, LocalContext
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from tierce.builder.caching import Caching
     from tierce.builder.leaks import LeakCheck
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from tierce.store import Store
     from tierce.worker.credentials import Credentials
     from tierce.worker.remote import RemoteSources
+
+
+_LOCK_POLL_SECONDS = 0.02
 
 
 def build(
@@ -227,6 +230,28 @@ class _Build:
         if image is None or image.manifest is None:
             return BuildResult(None, None, names, warnings, exports)
         return BuildResult(image.image_id, image.manifest.digest, names, warnings, exports)
+
+
+class BuildLocks:
+    """The locks of a build: across processes, and given up when the build is cancelled.
+
+    See `tierce.solver.types.Locker`.
+    """
+
+    def __init__(self, store: Store, cancelled: threading.Event) -> None:
+        self._store = store
+        self._cancelled = cancelled
+
+    @contextmanager
+    def __call__(self, key: str) -> Iterator[None]:
+        """Hold a lock; raises Cancelled when the build is cancelled while it waits."""
+        while True:
+            with self._store.locks.try_hold(key) as held:
+                if held:
+                    yield
+                    return
+            if self._cancelled.wait(_LOCK_POLL_SECONDS):
+                raise Cancelled("build: cancelled")
 
 
 def options_of(request: BuildRequest) -> Options:

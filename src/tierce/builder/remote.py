@@ -6,8 +6,8 @@ Loaded by the builds that have one. As in BuildKit, no .dockerignore counts in t
 from __future__ import annotations
 
 from tierce import frontend
+from tierce.builder.build import BuildLocks
 from tierce.builder.definition import MAX_BYTES, Definition, too_large
-from tierce.builder.locking import BuildLocks
 from tierce.errors import BuildError, InvalidValue
 from tierce.graph.ops import BlobSource, Copy, CopyPart, HttpSource, Scratch
 from tierce.graph.vertex import Vertex
@@ -136,7 +136,11 @@ class Fetching:
             return RemoteContext(vertex, result, _FILE)
         copy = Copy((CopyPart(1, (f"/{_FILE}",), literal=True, unpack=True),), "/")
         unpacked = Vertex(copy, [Vertex(Scratch()), vertex], name=f"copy /{_FILE} /")
-        return RemoteContext(unpacked, self._solve(unpacked))
+        files = self._solve(unpacked)
+        if self._read(files, _FILE, _HEAD_BYTES) == head:
+            # As with ADD, what cannot be unpacked would be a file like any other.
+            raise BuildError("unpack build context: the archive is damaged, or cut short")
+        return RemoteContext(unpacked, files)
 
     def _solve(self, vertex: Vertex) -> FileSystem:
         worker = BuildWorker(
