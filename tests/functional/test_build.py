@@ -175,6 +175,8 @@ def test_failing_step_shows_its_output_its_place_and_its_exit_code(
         "------\n"
     )
     assert re.search(r"^\d+\.\d+ some output$", block, re.MULTILINE)
+    excerpt, _, hint = excerpt.partition("hint: ")
+    assert hint.startswith("look around in the step: tierce container run -it ")
     assert excerpt == (
         "Dockerfile:4\n"
         "--------------------\n"
@@ -206,7 +208,7 @@ def test_command_that_cannot_run_is_told(
     shared: Tierce, tmp_path: Path, instruction: str, output: str, code: int
 ) -> None:
     context = write_context(tmp_path, f"FROM golden-base\n{instruction}\n")
-    text = shared.build(context, status=1).stderr
+    text = shared.build(context, status=1).stderr.partition("hint: ")[0]
     assert text.endswith(f"did not complete successfully: exit code: {code}\n")
     assert output in text
 

@@ -132,7 +132,15 @@ def test_container_of_a_failed_step_outlives_it(tierce: Tierce, context: Path) -
     step = failed_step(tierce, context, f"FROM {BASE}\nRUN echo > /left; false\n")
     tierce.run("run", "--name", "looking", step, "touch", "/new")
     tierce.run("system", "prune", "-f")
+    assert kept_steps(tierce) == []
     tierce.run("system", "check")
+
+
+def test_builder_prune_removes_failed_steps(tierce: Tierce, context: Path) -> None:
+    step = failed_step(tierce, context, f"FROM {BASE}\nRUN echo > /left; false\n")
+    assert step in tierce.run("builder", "du", "--verbose").stdout
+    tierce.run("builder", "prune", "-f")
+    assert kept_steps(tierce) == []
 
 
 # On a terminal

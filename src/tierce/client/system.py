@@ -9,6 +9,7 @@ from tierce.store.check import check
 from tierce.store.prune import (
     prune_cache_mounts,
     prune_contexts,
+    prune_failed_steps,
     prune_images,
     prune_logs,
     prune_records,
@@ -53,7 +54,7 @@ class System:
         return image_usage(self._store)
 
     def prune(self, filters: Sequence[str] = (), *, all: bool = False) -> SystemPruned:
-        """Remove images without names, build cache that no image has, and logs of steps; with
+        """Remove images without names, build cache that no image has, failed steps, logs; with
         `all` every image that no container uses, and all build cache. What a build works on stays.
 
         `filters` are `label=…` and `label!=…` for images, `until=…` for all. Raises UsageError.
@@ -71,6 +72,7 @@ class System:
                 self._store, with_images=all, accept=lambda record: record.last_used < until
             )
             mounts = prune_cache_mounts(self._store, accept=lambda mount: mount.last_used < until)
+            prune_failed_steps(self._store, accept=lambda step: step.created < until)
             prune_logs(self._store, until=until)
             if all:
                 prune_contexts(self._store, max_bytes=0)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 
 from tierce.oci.digest import Digest
-from tierce.store.failed_steps import FailedStep
 from tierce.store.images import Image
 from tierce.store.trash import disk_usage
 from tierce.values import Value
@@ -46,13 +45,6 @@ class ImageUsage(Value):
     shared: int
     unique: int
     containers: int
-
-
-class FailedStepUsage(Value):
-    """`size` in bytes on disk of what the step had changed until it failed."""
-
-    step: FailedStep
-    size: int
 
 
 class Usage(Value):
@@ -94,14 +86,6 @@ def image_usage(store: Store) -> Sequence[ImageUsage]:
         count = using.get(str(image.config), 0)
         result.append(ImageUsage(image, image.size, shared, image.size - shared, count))
     return result
-
-
-def failed_step_usage(store: Store) -> Sequence[FailedStepUsage]:
-    """Every failed step with its size, newest first."""
-    return [
-        FailedStepUsage(step, disk_usage(store.paths.snapshot(step.snapshot)))
-        for step in store.failed_steps.list()
-    ]
 
 
 class Measurements:
