@@ -1,11 +1,14 @@
 """`tierce builder du` and `tierce builder prune`."""
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from support.program import Tierce, write_context
+from tierce.store import Store
 
 DOCKERFILE = """\
 FROM golden-base
@@ -107,3 +110,43 @@ def test_prune_asks_first(tierce: Tierce, context: Path) -> None:
     assert "WARNING! This will remove all dangling build cache." in asked.stderr
     assert asked.stdout == ""
     assert "regular" in types(tierce)
+
+
+# By itself
+
+
+def let_a_day_pass(program: Tierce) -> None:
+    yesterday = time.time() - 100_000
+    os.utime(program.root / "collected", (yesterday, yesterday))
+
+
+def test_builds_collect_once_a_day(tierce: Tierce, context: Path) -> None:
+    tierce.build(context)
+    stamp = tierce.root / "collected"
+    first = stamp.stat().st_mtime_ns
+    tierce.build(context)
+    assert stamp.stat().st_mtime_ns == first
+    let_a_day_pass(tierce)
+    tierce.build(context, environment={"TIERCE_CACHE_GC": "0"})
+    assert stamp.stat().st_mtime < time.time() - 90_000
+    # What is started in the background, in the foreground.
+    with Store.open(tierce.root) as store:
+        store.database.execute("UPDATE cache_mounts SET last_used = 1")
+    tierce.run("builder", "prune", "--automatic")
+    assert "exec.cachemount" not in types(tierce)
+    assert types(tierce).count("regular") == 2
+
+
+def test_collection_in_the_background_ends_by_itself(tierce: Tierce, context: Path) -> None:
+    tierce.build(context)
+    let_a_day_pass(tierce)
+    with Store.open(tierce.root) as store:
+        store.database.execute("UPDATE cache_mounts SET last_used = 1")
+        store.database.execute("UPDATE records SET last_used = 1")
+        # The build finds its steps, and uses them; the cache mount it does not.
+        tierce.build(context)
+        while store.cache_mounts.list():
+            os.sched_yield()
+        with store.lock("collect-cache"):
+            pass
+    assert types(tierce, "--filter", "type=exec.cachemount") == []

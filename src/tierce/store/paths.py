@@ -4,6 +4,7 @@
 ├── tierce.db  -wal  -shm     what is true about everything else here (`database`)
 ├── turns                     who may write to the database now (`turns`)
 ├── reserve                   space to be used while a full disk is emptied (`reserve`)
+├── collected                 empty; its time says when the cache was last collected (`cache_gc`)
 ├── leases                    one byte per living lease, held with file locks (`leases`)
 ├── locks/<name>              locks between processes, there while somebody wants one (`locks`)
 ├── blobs/<alg>/<hex>         content by its digest; `.<lease>-<n>` while it is written
@@ -76,6 +77,7 @@ class Paths:
         self.database = f"{self._root}/tierce.db"
         self.turns = f"{self._root}/turns"
         self.reserve = f"{self._root}/reserve"
+        self.collected = f"{self._root}/collected"
         self.leases = f"{self._root}/leases"
         self.bundles = f"{self._run}/bundles"
 

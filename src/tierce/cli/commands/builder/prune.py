@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from tierce.cli.cacherows import described, rendered
 from tierce.cli.flags import Command, Flag, Parsed
 from tierce.cli.format.units import human_size
 from tierce.cli.prompt import confirmed
 from tierce.client.cache import BuildCache, Limits
+from tierce.store.cache_gc import collect_cache
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ COMMAND = Command(
     short="Remove build cache",
     flags=(
         Flag("all", "a", help="Remove all unused build cache, not just dangling ones"),
+        Flag("automatic", hidden=True, help="Remove what the default policy does not keep"),
         Flag("filter", kind="list", shown="filter",
              help='Provide filter values (e.g. "until=24h", "type=exec.cachemount")'),
         Flag("force", "f", help="Do not prompt for confirmation"),
@@ -37,6 +41,10 @@ _LIMITS = ("keep-storage", "max-used-space", "min-free-space", "reserved-space")
 
 
 def run(options: Parsed, session: Session) -> int:
+    if options.flag("automatic"):
+        os.nice(10)  # nobody waits for it
+        collect_cache(session.store)
+        return 0
     what = "all build cache" if options.flag("all") else "all dangling build cache"
     if not options.flag("force") and not confirmed(session, f"WARNING! This will remove {what}."):
         return 0

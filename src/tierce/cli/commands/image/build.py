@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 
 from tierce.cli.building.request import request_of
 from tierce.cli.flags import Command, Flag, Parsed
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
     from tierce.cli.progress import Renderer
     from tierce.cli.session import Session
     from tierce.client.builds import BuildRequest
+
+_COLLECTING = "TIERCE_CACHE_GC"
+"""Environment variable: "0" leaves the build cache to grow."""
+
+_DAY_SECONDS = 86_400
 
 COMMAND = Command(
     name="image build",
@@ -143,7 +150,28 @@ def _run(
         metadata.write_metadata(options.text("metadata-file"), result, session.environ)
     if options.flag("quiet") and image_id and not writes_to_stdout(request):
         session.print(image_id)
+    collect_now_and_then(session)
     return 0
+
+
+def collect_now_and_then(session: Session) -> None:
+    """Once a day, have the build cache collected by a process in the background."""
+    if session.environ.get(_COLLECTING, "").lower() in ("0", "false", "no", "off"):
+        return
+    path = session.store.paths.collected
+    is_new = False
+    try:
+        if time.time() - os.stat(path).st_mtime < _DAY_SECONDS:
+            return
+    except FileNotFoundError:
+        is_new = True  # so is what is in the store
+    try:
+        with open(path, "wb"):
+            os.utime(path)
+    except OSError:
+        return  # the disk is full, or not ours: the next build tries again
+    if not is_new:
+        load_module("tierce.cli.building.collecting").start(session.store.paths.root)
 
 
 def writes_to_stdout(request: BuildRequest) -> bool:
