@@ -27,7 +27,7 @@ _LENGTH_BYTES = 4
 _MESSAGE_LIMIT = 256 << 10
 """Bytes of a message, as in OpenSSH's agent."""
 
-_RUN_AGENT = 'ssh-agent -D -a "$1" >/dev/null & cat >/dev/null; kill $!'
+_RUN_AGENT = 'ssh-agent -D -a "$1" >/dev/null & cat >/dev/null; kill $!; wait'
 """An agent that ends when this process does: then the pipe is closed that `cat` reads."""
 
 _MOST_CONNECTIONS = 64
