@@ -173,3 +173,15 @@ def test_a_step_image_of_the_classic_form_holds_no_secret(tierce: Tierce, contex
     )
     assert "the value of secret word is in the file /word" in found.stderr
     assert len(tierce.run("image", "ls", "-aq").stdout.split()) == len(before.split()) + 1
+
+
+def test_a_cache_that_is_taken_elsewhere_holds_no_secret(tierce: Tierce, context: Path) -> None:
+    dockerfile = (
+        f"FROM {BASE} AS one\nRUN {MOUNT} cp /run/secrets/word /kept\nRUN echo > /made\n"
+        f"FROM {BASE}\nCOPY --from=one /made /\n"
+    )
+    cache = context.parent / "cache"
+    flags = ("--cache-to", f"type=local,dest={cache},mode=max")
+    error = refused(tierce, context, dockerfile, *with_secret(context), *flags)
+    assert error.endswith("the value of secret word is in the file /kept")
+    assert [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock"] == []

@@ -187,6 +187,8 @@ class _Build:
                     steps = [layer.vertex for layer in plan.layers]
                     inherited = len(plan.config.diff_ids)
                     leaks.check_layers(result.snapshot, inherited, steps, solver.outcomes())
+                    if self._request.cache_to:
+                        leaks.check_steps(solver.outcomes())
             except BuildError as error:
                 error.source = error.source or dockerfile.source
                 if not error.failed_step:
@@ -207,7 +209,8 @@ class _Build:
         base = plan.base.manifest if plan.base is not None else None
         config = plan.config
         if self._caching is not None:
-            config = config.replace(build_cache=self._caching.inline(snapshot))
+            inherited, epoch = len(config.diff_ids), plan.source_date_epoch
+            config = config.replace(build_cache=self._caching.inline(snapshot, inherited, epoch))
         built = Built(snapshot, config, plan.inherited_history, base)
         request, epoch = self._request, plan.source_date_epoch
         if request.outputs or request.squash:

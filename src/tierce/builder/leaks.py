@@ -6,6 +6,8 @@ SecretsUsedInArgOrEnv calls secret, unless the Dockerfile says to skip it.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 from tierce.dockerfile.lint import SECRETS_USED_IN_ARG_OR_ENV
 from tierce.dockerfile.secret_names import is_secret_name
 from tierce.errors import SecretLeaked
@@ -95,8 +97,23 @@ class LeakCheck:
             return
         new = self._store.snapshots.chain(snapshot)[inherited:]
         vertices = [*steps, *[None] * (len(new) - len(steps))]
-        try:
+        with self._forgotten(outcomes):
             self._check(snapshot, dict(zip(new, vertices)))
+
+    def check_steps(self, outcomes: Sequence[Outcome]) -> None:
+        """Look into the layers of all steps, whichever stage they are of: see `check_layers`."""
+        with self._forgotten(outcomes):
+            for outcome in outcomes:
+                snapshot = None if outcome.record is None else outcome.record.snapshot
+                if snapshot is not None:
+                    layer = self._store.snapshots.get(snapshot)
+                    self._check(snapshot, {layer: outcome.vertex})
+
+    @contextmanager
+    def _forgotten(self, outcomes: Sequence[Outcome]) -> Iterator[None]:
+        """When a secret is found in the block, steps that were run are not found any more."""
+        try:
+            yield
         except SecretLeaked:
             for outcome in outcomes:
                 if outcome.ran and outcome.record is not None:

@@ -146,7 +146,10 @@ class ExecRunner:
         try:
             with StepMounts(self._store, inputs, self._credentials, self._open_agents) as mounts:
                 seen = mounts_of(op, mounts)
-            kept = keep_step(self._store, self._build, step.vertex.name, op, active, seen)
+            name = step.vertex.name
+            if self._search:
+                name = self._search.masked(name)
+            kept = keep_step(self._store, self._build, name, op, active, seen)
         except TierceError as reason:
             self._failed(active)
             error.hint = error.hint or f"what the step left could not be kept: {reason.message}"

@@ -55,6 +55,17 @@ def test_a_vertex_with_an_input_twice_runs_once_that_is_ready(world: World) -> N
     assert world.solve(run("both", same, same)) == ["both(same(base), same(base))"]
 
 
+def test_what_was_solved_is_not_solved_again_by_the_same_solver(world: World) -> None:
+    first = run("first", base(), ignore_cache=True)
+    other = run("other", base(), ignore_cache=True)
+    solver = Solver(FakeWorker(world), world.records, world.locks, world.listen)
+    for root in (first, other, run("both", first, other)):
+        solver.solve([root])
+    assert world.runs == {"first": 1, "other": 1, "both": 1}
+    assert len(world.of("first")) == 2
+    assert [each.vertex.name for each in solver.outcomes()] == ["first", "other", "both"]
+
+
 def test_source_alone_is_a_result(world: World) -> None:
     assert world.solve(base()) == ["base"]
 
