@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -329,6 +330,21 @@ def test_flags_that_say_nothing_sensible_are_refused(
     assert message in tierce.build(context, flag, status=2).stderr
 
 
+def test_full_disk_beneath_the_cache_is_told(tierce: Tierce, context: Path, tmp_path: Path) -> None:
+    mount = tmp_path / "small"
+    mount.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", mount], check=True)
+    try:
+        failed = tierce.build(context, "-t", "app", to(mount / "cache"), status=1)
+        assert f"export cache to {mount}/cache: no space left on device" in failed.stderr
+        assert not list(mount.glob("**/*.partial"))
+        assert not (mount / "cache/index.json").exists()
+        # The image was there before.
+        assert tierce.output("app", "cat", "/last") == "last\n"
+    finally:
+        subprocess.run(["umount", mount], check=True)
+
+
 # In an image
 
 
@@ -341,6 +357,33 @@ def test_cache_in_an_image_is_used_where_that_is_loaded(
     built = elsewhere.build(context, "-t", "again", "--cache-from", "app")
     assert ran(built) == []
     assert built.stderr.count(" CACHED\n") == 4
+    assert elsewhere.output("again", "cat", "/app", "/last") == "one\ntwo\n1\nlast\n"
+
+
+def test_cache_in_a_reproducible_image_gives_that_image_again(
+    tierce: Tierce, elsewhere: Tierce, context: Path, tmp_path: Path
+) -> None:
+    flags = ("--build-arg", "SOURCE_DATE_EPOCH=1000000000", "--cache-to=type=inline", "-t", "app")
+    tierce.build(context, *flags)
+    tierce.run("save", "-o", str(tmp_path / "app.tar"), "app")
+    elsewhere.run("load", "-q", "-i", str(tmp_path / "app.tar"))
+    built = elsewhere.build(context, *flags, "--cache-from", "app")
+    assert ran(built) == []
+    images = [
+        program.run("inspect", "app", "--format", "{{json .RootFS.Layers}}").stdout
+        for program in (tierce, elsewhere)
+    ]
+    assert images[0] == images[1]
+
+
+def test_layers_of_a_squashed_image_are_no_results(
+    tierce: Tierce, elsewhere: Tierce, context: Path, tmp_path: Path
+) -> None:
+    tierce.build(context, "-t", "app", "--squash", "--cache-to=type=inline")
+    tierce.run("save", "-o", str(tmp_path / "app.tar"), "app")
+    elsewhere.run("load", "-q", "-i", str(tmp_path / "app.tar"))
+    built = elsewhere.build(context, "-t", "again", "--cache-from", "app")
+    assert ran(built) == ["first", "second"]
     assert elsewhere.output("again", "cat", "/app", "/last") == "one\ntwo\n1\nlast\n"
 
 

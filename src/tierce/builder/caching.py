@@ -60,12 +60,18 @@ class Caching:
         for each in explain_misses(self._store, outcomes, self._newest, elsewhere, self._secrets):
             self._listener(StepExplained(each.vertex, each))
 
-    def inline(self, snapshot: int | None) -> str:
+    def inline(self, snapshot: int | None, inherited: int, epoch: int | None) -> str:
         """The cache for the config of the image, or nothing; see `inline_cache`."""
         if not self._request.cache_to:
             return ""
         return export.cache.inline_cache(
-            self._store, self._outcomes, snapshot, self._request.cache_to, self._listener
+            self._store,
+            self._outcomes,
+            snapshot,
+            self._request.cache_to,
+            self._listener,
+            inherited=inherited,
+            epoch=epoch,
         )
 
     def write(self, snapshot: int | None) -> None:

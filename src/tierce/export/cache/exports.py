@@ -24,6 +24,7 @@ from tierce.oci.media_types import OCI_MANIFEST, compressed_layer, layer_compres
 from tierce.solver.progress import VertexWarning
 from tierce.solver.reporting import reported_step
 from tierce.store.parallel import in_parallel
+from tierce.store.records import Record
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -98,8 +99,15 @@ def inline_cache(
     snapshot: int | None,
     exports: Sequence[CacheExport],
     listener: Listener,
+    *,
+    inherited: int = 0,
+    epoch: int | None = None,
 ) -> str:
-    """The cache as text for the config of the image of `snapshot`; empty unless one is wanted."""
+    """The cache as text for the config of the image of `snapshot`; empty unless one is wanted.
+
+    Its layers are those of the image: with an `epoch` (seconds since 1970), all but the first
+    `inherited` ones have no later times than that.
+    """
     if not any(isinstance(export, InlineExport) for export in exports):
         return ""
     with (
@@ -107,8 +115,18 @@ def inline_cache(
         step.part("preparing layers for inline cache"),
     ):
         results = _results(store, outcomes, snapshot, everything=False)
+        final = () if snapshot is None else store.snapshots.chain(snapshot)
+        if epoch is not None:
+            final = store.snapshots.clamp(final, inherited, epoch)
+        layers = tuple(_here(each) for each in final)
         # An image is for everybody: what steps were made of stays out of it.
-        bare = [each.replace(components=b"") for each in results]
+        bare = [
+            each.replace(
+                layers=None if each.layers is None else layers[: len(each.layers)],
+                components=b"",
+            )
+            for each in results
+        ]
         return encode_inline(_document(bare, {}))
 
 
@@ -182,18 +200,19 @@ def _results(
                 cached = record.chain
                 in_image = image_ids[: len(cached)] == [each.diff_id for each in cached]
                 if everything or in_image:
-                    layers = _elsewhere(store, record)
+                    layers = _elsewhere(record)
             name, created = record.record.name, float(record.record.created)
             components = record.record.components
             keys: Sequence[str] = record.record.keys
         else:
-            own = store.records.get(record.id)
-            if own.snapshot is None or everything or own.snapshot in members:
-                chain = () if own.snapshot is None else store.snapshots.chain(own.snapshot)
+            # As it was found or made: another build may have replaced it in the store since.
+            assert isinstance(record, Record)
+            if record.snapshot is None or everything or record.snapshot in members:
+                chain = () if record.snapshot is None else store.snapshots.chain(record.snapshot)
                 layers = tuple(_here(each) for each in chain)
-            name, created = own.name, own.created
-            components = store.records.components(own.id)
-            keys = store.records.keys(own.id)
+            name, created = record.name, record.created
+            components = store.records.components(record.id) or outcome.components
+            keys = store.records.keys(record.id)
         every = tuple(dict.fromkeys([*outcome.keys, *keys]))
         results.append(_Result(name, layers, created, every, components))
     return results
@@ -206,7 +225,7 @@ def _here(layer: Snapshot) -> _Layer:
     return _Layer(_sure(layer.diff_id), layer.size, created_us, layer)
 
 
-def _elsewhere(store: Store, record: ImportedRecord) -> tuple[_Layer, ...]:
+def _elsewhere(record: ImportedRecord) -> tuple[_Layer, ...]:
     """The layers of a result that was not needed here, and so was not fetched."""
     return tuple(
         _Layer(each.diff_id, each.size, each.created_us, None, record.cache, each)

@@ -11,7 +11,10 @@ from tierce.export.cache.document import CacheDocument
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tierce.export.cache.options import CacheImage
+    from tierce.oci.digest import Digest
     from tierce.oci.platform import Platform
     from tierce.store import Store
 
@@ -47,12 +50,22 @@ def read_inline(store: Store, source: CacheImage, platform: Platform) -> CacheDo
             "there is no such image in the store",
             hint="load it first; caches are not fetched from registries yet",
         ) from error
-    text = store.images.config(image).build_cache
-    if not text:
+    config = store.images.config(image)
+    if not config.build_cache:
         raise NotFound(
             "cache",
             source.reference,
             "the image has no cache in it",
             hint="one that is built with --cache-to type=inline has",
         )
-    return decode_inline(text)
+    return _of_image(decode_inline(config.build_cache), config.diff_ids)
+
+
+def _of_image(document: CacheDocument, diff_ids: Sequence[Digest]) -> CacheDocument:
+    """The document, where only layers of the image are results: an image may be squashed."""
+    records = []
+    for record in document.records:
+        chain = [layer.diff_id for layer in document.chain(record.layer)]
+        is_in = chain == list(diff_ids[: len(chain)])
+        records.append(record if is_in else record.replace(layer=-1, has_result=False))
+    return document.replace(records=tuple(records))
