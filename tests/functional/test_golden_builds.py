@@ -8,6 +8,7 @@ import pytest
 
 from support.golden import base, cases
 from support.golden.own import TierceBuilder
+from support.golden.remotes import Remotes, remotes
 from support.golden.trees import FlatImage, read_layout
 from tierce.oci.platform import Platform
 from tierce.store import Store
@@ -38,14 +39,20 @@ def builder(tmp_path_factory: pytest.TempPathFactory, bases: Path) -> Iterator[T
     os.umask(umask)
 
 
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Remotes]:
+    with remotes(tmp_path_factory.mktemp("golden-servers")) as running:
+        yield running
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_same_tree_and_config_as_buildkit(
-    name: str, builder: TierceBuilder, plain: FlatImage, tmp_path: Path
+    name: str, builder: TierceBuilder, plain: FlatImage, tmp_path: Path, servers: Remotes
 ) -> None:
     case = CASES[name]
     group, _, short = name.partition("/")
     expected = cases.own_expectation(case, cases.expectations(group)[short])
-    actual = cases.result_of(builder, case, tmp_path, plain)
+    actual = cases.result_of(builder, case, tmp_path, plain, servers)
     found = cases.differences(expected, actual)
     assert not found, "\n".join([case.about, *found])
 

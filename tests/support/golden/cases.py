@@ -13,6 +13,10 @@ A case is a Dockerfile with its context (see contexts.py) and options:
     network = "none"           shm_size = 1048576 (bytes)           ulimits = ["nofile=100:200"]
     fails = true               BuildKit refuses the build
 
+    web = { … }  repositories = { … }   what servers have (see remotes.py)
+    contexts = { name = "value" }       as --build-context has them; directories are @DIR@/…
+    main = "@GIT@/repo#main"            the context is there, instead of on this machine
+
     [case-name.differs]        where tierce is meant to differ from BuildKit
     why = "…"
     refused = true             it refuses the build, or
@@ -30,6 +34,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from support.golden.contexts import Entry, write_context
+from support.golden.remotes import Remotes
 from support.golden.trees import FlatImage
 
 DIRECTORY = Path(__file__).parents[2] / "golden/builds"
@@ -57,6 +62,15 @@ class Case(NamedTuple):
     network: str = ""
     shm_size: int = 0
     ulimits: tuple[str, ...] = ()
+    web: dict[str, Entry] = {}  # noqa: RUF012  (of a tuple, which nobody writes to)
+    repositories: dict[str, list[dict[str, Any]]] = {}  # noqa: RUF012
+    contexts: dict[str, str] = {}  # noqa: RUF012
+    main: str = ""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether something of it is fetched."""
+        return bool(self.web or self.repositories)
 
     def write(self, directory: Path) -> Path:
         """Make the context with its Dockerfile in `directory`; returns the Dockerfile's path."""
@@ -73,15 +87,23 @@ class Builder(Protocol):
         ...
 
 
-def result_of(builder: Builder, case: Case, directory: Path, plain: FlatImage) -> dict[str, Any]:
+def result_of(
+    builder: Builder,
+    case: Case,
+    directory: Path,
+    plain: FlatImage,
+    remotes: Remotes | None = None,
+) -> dict[str, Any]:
     """Build the case in a directory of its own; what would be recorded of it."""
     context = directory / case.name
+    if remotes is not None:
+        case = remotes.serve(case, context)
     dockerfile = case.write(context)
     try:
-        image = builder.build(case, context, dockerfile)
+        result = expectation_of(builder.build(case, context, dockerfile), plain)
     except BuildFailed as failure:
-        return {"error": str(failure)}
-    return expectation_of(image, plain)
+        result = {"error": str(failure)}
+    return remotes.hidden(result) if remotes is not None else result
 
 
 def groups() -> list[str]:
@@ -115,6 +137,10 @@ def _case(name: str, table: dict[str, Any]) -> Case:
         table.get("network", ""),
         table.get("shm_size", 0),
         tuple(table.get("ulimits", ())),
+        table.get("web", {}),
+        table.get("repositories", {}),
+        table.get("contexts", {}),
+        table.get("main", ""),
     )
 
 

@@ -29,8 +29,9 @@ class TierceBuilder:
 
     def build(self, case: Case, context: Path, dockerfile: Path) -> FlatImage:
         request = BuildRequest(
-            context=str(context),
-            dockerfile=str(dockerfile),
+            context=case.main or str(context),
+            dockerfile=case.file if case.main else str(dockerfile),
+            contexts=tuple(case.contexts.items()),
             build_args=tuple(case.args.items()),
             labels=tuple(case.labels.items()),
             target=case.target,
