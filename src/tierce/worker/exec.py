@@ -134,7 +134,9 @@ class ExecRunner:
             log.write(data)
             step.log(stream, data)
 
-        with StepMounts(self._store, inputs, self._credentials, self._open_agents) as mounts:
+        with StepMounts(
+            self._store, inputs, self._credentials, self._open_agents, step.cancelled
+        ) as mounts:
             mounts.open(op.mounts)
             spec = _step_spec(op, self._store.snapshots.mounts(active), mounts)
             return self._runner().run(spec, log=output, cancel=step.cancelled)

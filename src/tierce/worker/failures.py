@@ -59,7 +59,7 @@ def mounts_of(op: Exec, mounts: StepMounts) -> list[StepMount]:
             kept.append(
                 CacheFiles(
                     mount.target,
-                    mount.id,
+                    mounts.cache_name(mount),
                     mount.sharing,
                     mount.read_only,
                     mount.mode,

@@ -3,47 +3,28 @@
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import ExitStack, contextmanager
 
 from tierce.errors import BuildError
 from tierce.graph.ops import Bind, CacheMount, Secret, Tmpfs
-from tierce.layer.apply import apply_layer
 from tierce.linux.mounts import MountSpec
 from tierce.runtime.bundle import BindMount, TmpfsMount
 from tierce.runtime.crun import SecretFile
-from tierce.values import Value
-from tierce.worker.files import gather, tree_of
+from tierce.worker.caches import StepCaches
+from tierce.worker.files import gather
 from tierce.worker.results import FileSystem
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from tierce.graph.ops import Mount, Ssh
-    from tierce.layer.entry import Entry
-    from tierce.layer.view import Tree
     from tierce.store import Store
     from tierce.worker.agents import Agents
     from tierce.worker.context import LocalTree
     from tierce.worker.credentials import Credentials
     from tierce.worker.results import Result
-
-
-_SHORT_ID = 12
-
-
-class Origin(Value):
-    """What a new cache starts with: a part of another file system.
-
-    Caches of one id are as many as there are origins; `name` tells them apart. `entry` is the
-    directory, or None; `file` is the name of what is shown when that is a file.
-    """
-
-    name: str
-    tree: Tree
-    entry: Entry | None
-    file: str = ""
 
 
 class StepMounts:
@@ -59,6 +40,7 @@ class StepMounts:
         inputs: Sequence[Result],
         credentials: Credentials,
         agents: Callable[[], Agents],
+        cancelled: threading.Event | None = None,
     ) -> None:
         """`agents` is called when the step wants one."""
         self._store = store
@@ -66,6 +48,9 @@ class StepMounts:
         self._credentials = credentials
         self._agents = agents
         self._stack = ExitStack()
+        self._caches = self._stack.enter_context(
+            StepCaches(store, inputs, cancelled or threading.Event())
+        )
         self.binds: list[BindMount | TmpfsMount] = []
         self.secrets: list[SecretFile] = []
         self.variables: list[str] = []
@@ -77,12 +62,13 @@ class StepMounts:
         self._stack.close()
 
     def open(self, mounts: Sequence[Mount]) -> None:
-        """Open them, in their order. Raises BuildError, StoreError."""
+        """Open them, in their order. Raises BuildError, StoreError, Cancelled."""
+        self._caches.lock([mount for mount in mounts if isinstance(mount, CacheMount)])
         for mount in mounts:
             if isinstance(mount, Bind):
                 self.binds.append(self._bind(mount))
             elif isinstance(mount, CacheMount):
-                self.binds.append(self._stack.enter_context(self._cache(mount)))
+                self.binds.append(self._caches.open(mount))
             elif isinstance(mount, Tmpfs):
                 self.binds.append(TmpfsMount(mount.target, mount.size, mount.read_only))
             elif isinstance(mount, Secret):
@@ -96,6 +82,10 @@ class StepMounts:
         if not isinstance(result, FileSystem):
             result, source = self._gathered(result, source)
         return result, source
+
+    def cache_name(self, mount: CacheMount) -> str:
+        """What a cache is called in the store. Raises BuildError."""
+        return self._caches.name(mount)
 
     def _bind(self, mount: Bind) -> BindMount:
         result, source = self.files_of(mount)
@@ -150,70 +140,3 @@ class StepMounts:
             yield snapshots.mounts(active, read_only=read_only)
         finally:
             snapshots.discard(active)
-
-    @contextmanager
-    def _cache(self, mount: CacheMount) -> Iterator[BindMount]:
-        """A cache mount: one for all, one at a time ("locked"), or one for each ("private")."""
-        with ExitStack() as stack:
-            origin = self._origin(mount)
-            name = mount.id if origin is None else f"{mount.id}:{origin.name}"
-            if mount.sharing == "locked":
-                stack.enter_context(self._store.lock(f"cache-mount-use {name}"))
-            elif mount.sharing == "private":
-                name = self._free_cache(name, stack)
-            owner = origin.entry if origin is not None and origin.entry is not None else mount
-            directory = self._store.cache_mounts.directory(
-                name,
-                mode=owner.mode,
-                uid=owner.uid,
-                gid=owner.gid,
-                initialise=None if origin is None else self._filler(origin, mount.source),
-            )
-            root = MountSpec("bind", os.fspath(directory), "", ("rbind",))
-            source = "/" if origin is None else f"/{origin.file}"
-            yield BindMount(mount.target, (root,), source, read_only=mount.read_only)
-
-    def _free_cache(self, name: str, stack: ExitStack) -> str:
-        """The first of `name`, `name#2`, … that nobody uses now; held until the stack closes."""
-        number = 1
-        while True:
-            candidate = name if number == 1 else f"{name}#{number}"
-            lock = f"cache-mount-use {candidate}"
-            if stack.enter_context(self._store.locks.try_hold(lock)):
-                return candidate
-            number += 1
-
-    def _origin(self, mount: CacheMount) -> Origin | None:
-        """What a new cache starts with, when the mount says `from`."""
-        if not mount.input:
-            return None
-        result = self._inputs[mount.input]
-        tree = tree_of(self._store, result)
-        if not isinstance(result, FileSystem):
-            result = gather(self._store, tree, mount.source)
-        name = "empty"
-        if result.snapshot is not None:
-            self._store.snapshots.finish([result.snapshot])
-            chain_id = self._store.snapshots.get(result.snapshot).chain_id
-            assert chain_id is not None
-            name = chain_id.hex[:_SHORT_ID]
-        resolved = tree.resolve(mount.source)
-        entry = tree.lookup(resolved) if resolved else None
-        if entry is None or entry.kind == "dir":
-            return Origin(f"{name}{mount.source}", tree, entry)
-        return Origin(f"{name}{mount.source}", tree, None, resolved.rpartition("/")[2])
-
-    def _filler(self, origin: Origin, source: str) -> Callable[[Path], object]:
-        """Copies what a new cache starts with."""
-        store = self._store
-
-        def fill(directory: Path) -> None:
-            gathered = gather(store, origin.tree, source)
-            if gathered.snapshot is None:
-                return
-            [layer] = store.snapshots.chain(gathered.snapshot)
-            assert layer.diff_id is not None
-            with store.layers.open_tar(layer.diff_id) as stream:
-                apply_layer(stream, os.fspath(directory), whiteouts="remove")
-
-        return fill
