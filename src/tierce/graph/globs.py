@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MAX_REPETITIONS = 2
-"""How many repetitions a regular expression may have: the time is a path's length to that power."""
+"""How many repetitions that depend on each other a regular expression may have: its time is the
+length of what is matched to that power."""
 
 
 _MAX_CHARACTERS = 1000
@@ -55,8 +56,25 @@ def simplified(tokens: Sequence[Token]) -> list[Token]:
 
 
 def is_simple(tokens: Sequence[Token]) -> bool:
-    """Whether a regular expression is quick enough."""
-    return sum([bool(token.inner) for token in tokens]) <= MAX_REPETITIONS
+    """Whether a regular expression is quick enough.
+
+    A star that is alone in its component has only one way to match; unless there is something
+    else that a slash may match.
+    """
+    separates = not any(token.text[0] == "[" and _matches_slash(token) for token in tokens)
+    repetitions = 0
+    is_alone = separates
+    for token in tokens:
+        if token.text == "/":
+            is_alone = separates
+        elif token.inner and token != ALL:
+            repetitions += not is_alone or bool(token.end)
+            is_alone = is_alone and bool(token.end)
+    return repetitions <= MAX_REPETITIONS
+
+
+def _matches_slash(token: Token) -> bool:
+    return not token.inner and token != ANY and re.fullmatch(token.text, "/") is not None
 
 
 def expression(tokens: Sequence[Token]) -> str:

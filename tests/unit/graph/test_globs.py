@@ -43,9 +43,20 @@ def test_simplified_tokens_match_the_same(tokens: list[Token], text: str) -> Non
 
 
 def test_few_repetitions_are_simple() -> None:
-    assert is_simple([STAR, literal("a")] * MAX_REPETITIONS)
-    assert not is_simple([STAR, literal("a")] * (MAX_REPETITIONS + 1))
+    assert is_simple([STAR, literal("a")] * (MAX_REPETITIONS + 1))
+    assert not is_simple([STAR, literal("a")] * (MAX_REPETITIONS + 2))
+    assert is_simple([DIRECTORIES, STAR, literal("/")] * MAX_REPETITIONS)
+    assert not is_simple([DIRECTORIES] * (MAX_REPETITIONS + 1))
     assert is_simple(simplified([STAR] * 100))
+    assert is_simple([STAR, ALL])
+
+
+def test_star_that_is_alone_in_its_component_does_not_count() -> None:
+    component = [literal("a"), STAR, literal("/")]
+    assert is_simple(component * 100)
+    assert not is_simple([*component * 2, Token("[^a]"), *component]), "it may match a slash"
+    assert is_simple([*component * 2, Token("[a-c]"), *component])
+    assert not is_simple([STAR, *component] * (MAX_REPETITIONS + 1))
 
 
 @pytest.mark.parametrize("piece", [STAR, DIRECTORIES])
@@ -57,6 +68,22 @@ def test_pattern_that_explodes_is_matched_in_bounded_time(piece: Token) -> None:
     assert not automaton.fullmatch(text + "c")
     assert not automaton.fullmatch("b" + text)
     assert automaton.fullmatch(text + "b")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "text"),
+    [
+        ([*[STAR, literal("b"), literal("/")] * 100, literal("x")], ("a" * 20 + "b/") * 100),
+        ([DIRECTORIES, literal("a"), literal("/")] * 2 + [literal("b")], "a/" * 500),
+        ([DIRECTORIES, STAR, literal("a"), STAR, literal("b")], "a" * 250 + "/" + "a" * 250),
+        ([STAR, literal("a"), STAR, literal("a"), STAR, literal("b")], "a" * 250),
+    ],
+    ids=["components", "directories", "both", "stars"],
+)
+def test_what_is_simple_is_matched_in_bounded_time(tokens: list[Token], text: str) -> None:
+    """The worst that are left to regular expressions."""
+    assert is_simple(tokens)
+    assert re.fullmatch(expression(tokens), text) is None
 
 
 def test_what_is_remembered_of_characters_is_bounded() -> None:
