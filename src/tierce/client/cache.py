@@ -71,7 +71,7 @@ def acceptable(filters: Sequence[str]) -> Callable[[CacheItem], bool]:
 def _test(text: str) -> Callable[[CacheItem], bool]:
     name, operator, value = _split(text)
     if name in _AGES:
-        if operator != "=":
+        if operator not in ("=", "=="):
             raise UsageError(f"invalid filter: {text}", hint="write it as until=24h")
         before = moment(value)
         return lambda item: item.last_used <= before
@@ -92,10 +92,11 @@ def _test(text: str) -> Callable[[CacheItem], bool]:
 
 
 def _split(text: str) -> tuple[str, str, str]:
-    """Name, operator ("=", "!=", "~=", or nothing) and value of a filter."""
+    """Name, operator ("=", "==", "!=", "~=", or nothing) and value of a filter."""
     name, equals, value = text.partition("=")
-    value = value.removeprefix("=")
-    operator = "=" if equals else ""
+    operator = equals
+    if value.startswith("="):
+        operator, value = "==", value[1:]
     if name.endswith(("!", "~")):
         operator = f"{name[-1]}="
         name = name[:-1]
