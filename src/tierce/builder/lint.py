@@ -28,6 +28,7 @@ class Warnings:
     def __init__(self, definition: Definition, listener: Listener) -> None:
         self.found: list[VertexWarning] = []
         self._definition = definition
+        self._source = well_formed(definition.text.decode("utf-8", "surrogateescape"))
         self._listener = listener
 
     def linter(self, build_args: Mapping[str, str]) -> Linter:
@@ -47,7 +48,7 @@ class Warnings:
             file=definition.name,
             line=finding.first_line,
             end_line=finding.last_line,
-            source=well_formed(definition.text.decode("utf-8", "surrogateescape")),
+            source=self._source,
             detail=(rule.description,),
         )
         self.found.append(warning)

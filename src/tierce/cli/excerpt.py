@@ -6,6 +6,7 @@ from tierce.errors import BuildError, DockerfileError, StepFailed
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import TextIO
 
 RULE = "-" * 20
@@ -35,20 +36,23 @@ def look_around(failed_step: str) -> str:
 
 def excerpt(error: DockerfileError | BuildError) -> str:
     """The lines around the place of the error, with that marked; empty without a place."""
-    return marked_lines(error.file, error.source, error.line, error.end_line)
+    return marked_lines(error.file, error.source.split("\n"), error.line, error.end_line)
 
 
 def marked_lines(
-    file: str, source: str, first_line: int, last_line: int, longest: int = LONGEST_LINE
+    file: str,
+    lines: Sequence[str],
+    first_line: int,
+    last_line: int,
+    longest: int = LONGEST_LINE,
 ) -> str:
     """The lines of a file around some of them, which are marked, in BuildKit's form.
 
     About four lines are shown around one line, about two around several, as many before as after.
-    Lines are cut to `longest` characters, unless that is 0. Empty when there are no such lines.
+    Lines are cut to `longest` characters. Empty when there are no such lines.
     """
-    lines = source.split("\n")
     first, last = first_line, min(last_line, len(lines))
-    if not source or not 1 <= first <= len(lines):
+    if lines == [""] or not 1 <= first <= len(lines):
         return ""
     start, end = first, last
     padding = LINES_AROUND_ONE if start == end else LINES_AROUND_SEVERAL
@@ -71,6 +75,6 @@ def marked_lines(
 def _shown(line: str, longest: int) -> str:
     """A line as far as it is of use, with nothing in it that a terminal would act on."""
     line = line.removesuffix("\r")
-    if longest and len(line) > longest:
+    if len(line) > longest:
         line = line[:longest] + "…"
     return "".join(char if char.isprintable() or char == "\t" else "�" for char in line)

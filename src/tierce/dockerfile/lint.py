@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 BUILD_ARG = "BUILDKIT_DOCKERFILE_CHECK"
 """The build argument that stands in place of the directive `check`."""
 
+FINDINGS_LIMIT = 10_000
+"""Lines that all findings of a file may be about. Who reads so many? A file that is made for it
+could have a hundred thousand findings in an instruction of as many lines, each to be shown."""
+
 _URL = "https://docs.docker.com/go/dockerfile/rule"
 # Compiled when a comment is first asked whether it is a directive.
 _DIRECTIVE = r"([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=[\t\n\f\r ]*(.+?)[\t\n\f\r ]*"
@@ -219,26 +223,38 @@ class CheckOptions(Value):
         )
 
 
+class _Tally:
+    """What has been found so far: the rules, and how many lines they were about."""
+
+    def __init__(self) -> None:
+        self.violated: dict[str, None] = {}
+        self.lines = 0
+
+
 class Linter:
     """Reports what rules find, unless the options say otherwise.
 
-    `report` is called for each finding, at once. `violated` are the rules so far, in order.
+    `report` is called for each finding, at once, but for no more than FINDINGS_LIMIT.
     """
 
     def __init__(
         self,
         options: CheckOptions,
         report: Callable[[Finding], None],
-        violated: dict[str, None] | None = None,
+        tally: _Tally | None = None,
     ) -> None:
         self._options = options
         self._report = report
-        self.violated: dict[str, None] = {} if violated is None else violated
+        self._tally = tally or _Tally()
 
     def report(self, rule: Rule, first_line: int, last_line: int, *words: str) -> None:
         """A rule has found something in these lines (0: nowhere in the file)."""
-        if self._options.reports(rule):
-            self.violated[rule.name] = None
+        if not self._options.reports(rule):
+            return
+        tally = self._tally
+        tally.violated[rule.name] = None
+        if tally.lines < FINDINGS_LIMIT:
+            tally.lines += 1 + last_line - first_line
             message = rule.message.format(*[_Word(word) for word in words])
             self._report(Finding(rule, message, first_line, last_line))
 
@@ -257,14 +273,15 @@ class Linter:
                     options = parse_check_options(_first_word(value))
                 except InvalidValue:
                     return self  # as in BuildKit; a mistake in the file's own directive is none
-                return Linter(self._options.with_more(options), self._report, self.violated)
+                return Linter(self._options.with_more(options), self._report, self._tally)
         return self
 
     def failure(self) -> str:
         """Why the build is to fail, after all has been checked; empty when it is not."""
-        if not self._options.is_error or not self.violated:
+        violated = self._tally.violated
+        if not self._options.is_error or not violated:
             return ""
-        return f"lint violation found for rules: {', '.join(self.violated)}"
+        return f"lint violation found for rules: {', '.join(violated)}"
 
 
 class _Word(str):

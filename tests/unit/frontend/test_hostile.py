@@ -4,9 +4,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from support.frontend import plan_of
+from support.frontend import BUILD_PLATFORM, Resolver, plan_of
+from tierce.cli.building.answers import CheckAnswer
+from tierce.dockerfile.lint import FINDINGS_LIMIT
 from tierce.dockerfile.parser import parse
 from tierce.errors import DockerfileError
+from tierce.frontend.check import check
+from tierce.frontend.options import Options
 
 WORDS = (
     "$A ${A} ${A:-x} ${A%*x} ${A/x/$A} ${ ' \" \\ ` <<E <<-'E' E [\"a\"] [1] a=b = : , / .. /a"
@@ -103,3 +107,18 @@ def test_long_continuation_is_one_instruction() -> None:
     plan = plan_of("FROM alpine\nRUN " + "a \\\n" * 20_000 + "b\n")
     assert plan.vertex.source is not None
     assert plan.vertex.source.last_line == 20_002
+
+
+def test_file_made_of_findings_has_a_bounded_number_of_them() -> None:
+    files = {
+        "many": "FROM alpine\n" + "CMD a\n" * 20_000,
+        "long": "FROM alpine\nENV " + " \\\n ".join(f"a{n}=$b{n}" for n in range(20_000)),
+        "wide": "FROM alpine\nEXPOSE " + " ".join(["80:80/TCP"] * 6000),
+    }
+    for name, text in files.items():
+        options = Options(build_platform=BUILD_PLATFORM)
+        result = check(text.encode(), "Dockerfile", options, Resolver(), lambda: None)
+        assert 1 <= len(result.findings) <= FINDINGS_LIMIT, name
+        answer = CheckAnswer(result)
+        assert answer.status == 1
+        assert len(answer.text("Dockerfile")) < 50_000_000, name

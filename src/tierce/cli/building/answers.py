@@ -45,6 +45,8 @@ DESCRIPTIONS = {
     "subrequests.describe": "List available subrequest types",
 }
 VERSION = "1.0.0"
+LONGEST_LINE = 2000
+"""Characters of a line that are shown, of thousands that a file may have for each finding."""
 
 
 class CheckAnswer:
@@ -62,7 +64,7 @@ class CheckAnswer:
         return f"Check complete, {found} been found!\n{listing}"
 
     def listing(self, path: str) -> str:
-        source = well_formed(self._result.source.decode("utf-8", "surrogateescape"))
+        source = well_formed(self._result.source.decode("utf-8", "surrogateescape")).split("\n")
         parts = []
         for finding in sorted(self._result.findings, key=_order):
             rule = finding.rule
@@ -242,8 +244,8 @@ def metadata(answer: Answer, file: str) -> dict[str, object]:
     return forms
 
 
-def excerpt_of(source: str, path: str, first_line: int, last_line: int) -> str:
-    return marked_lines(path, source, first_line, last_line, longest=0)
+def excerpt_of(source: Sequence[str], path: str, first_line: int, last_line: int) -> str:
+    return marked_lines(path, source, first_line, last_line, LONGEST_LINE)
 
 
 def aligned(rows: Sequence[tuple[str, ...]], padding: int) -> str:

@@ -128,7 +128,8 @@ def dockerfile_path(request: BuildRequest) -> str:
 def _refusal(error: TierceError, path: str) -> str:
     text = f"ERROR: {error.message}\n"
     if isinstance(error, DockerfileError):
-        text += answers.excerpt_of(error.source, path, error.line, error.end_line)
+        lines = error.source.split("\n")
+        text += answers.excerpt_of(lines, path, error.line, error.end_line)
     return text + (f"hint: {error.hint}\n" if error.hint else "")
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from tierce.solver.progress import Event, VertexWarning
 
+LARGEST_SOURCE = 64 << 10
+"""Characters of a file that are told with each warning about it; of a larger one, only the name."""
+
 
 class RawJsonRenderer:
     def __init__(self, stream: TextIO) -> None:
@@ -102,10 +105,11 @@ def warning_fields(event: VertexWarning) -> Struct:
     lines = [
         struct({"line": line}) for line in range(event.line, max(event.line, event.end_line) + 1)
     ]
+    text = event.source if len(event.source) <= LARGEST_SOURCE else ""
     source = struct(
         {
             "filename": event.file,
-            "data": b2a_base64(event.source.encode(), newline=False).decode(),
+            "data": b2a_base64(text.encode(), newline=False).decode(),
             "language": "Dockerfile",
         }
     )

@@ -55,6 +55,6 @@ def _explained(warning: VertexWarning) -> str:
         lines.append(f"More info: {warning.url}")
     text = "".join([f"{line}\n" for line in lines])
     place = load_module("tierce.cli.excerpt").marked_lines(
-        warning.file, warning.source, warning.line, max(warning.line, warning.end_line)
+        warning.file, warning.source.split("\n"), warning.line, max(warning.line, warning.end_line)
     )
     return f"{text}{place}\n"
