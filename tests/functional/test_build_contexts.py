@@ -366,6 +366,10 @@ def test_image_of_a_layout_is_built_on(
     build(tierce, "-t", "made", *named(base=f"oci-layout://{directory}{which}"), str(context))
     [image] = json.loads(tierce.run("inspect", "made").stdout)
     assert image["Config"]["WorkingDir"] == "/srv/app"
+    # What was only built on is no image of the user's.
+    assert "<none>" not in tierce.run("image", "ls", "-a").stdout
+    tierce.run("system", "prune", "-f")
+    assert tierce.run("system", "check").status == 0
 
 
 @pytest.mark.parametrize(
@@ -411,6 +415,14 @@ def test_context_needs_a_name_and_a_value(shared: Tierce, tmp_path: Path, flag: 
         outcome = outcome_of(process)
     assert outcome.status in (1, 2)
     assert "invalid context" in outcome.stderr
+
+
+def test_layout_of_a_failed_build_leaves_no_image(
+    tierce: Tierce, tmp_path: Path, layout: tuple[Path, dict[str, str]]
+) -> None:
+    context = write_context(tmp_path / "context", "FROM x\nUSER root\nRUN false\n")
+    build(tierce, *named(x=f"oci-layout://{layout[0]}:one"), str(context), status=1)
+    assert "<none>" not in tierce.run("image", "ls", "-a").stdout
 
 
 # ADD

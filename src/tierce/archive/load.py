@@ -83,8 +83,8 @@ def load(
 
 def load_from_layout(
     store: Store, directory: str, tag: str, digest: Digest | None, platform: Platform
-) -> Image:
-    """Load one image of a layout's directory, without a name, for as long as the lease lives.
+) -> tuple[Image, bool]:
+    """Load one image of a layout's directory, without a name; says whether it is new here.
 
     It is the one with the digest, or else the one that is called `tag`, or else all that there
     is. What is in the store already is not read again. Raises ArchiveError, DigestMismatch,
@@ -102,7 +102,9 @@ def load_from_layout(
                 store, staging, [layer for image in target.images for layer in image.layers]
             )
         staging.publish()
-        return _add(store, [target.replace(names=())], layers)[0].image
+        known = {image.manifest for image in store.images.list()}
+        image = _add(store, [target.replace(names=())], layers)[0].image
+        return image, image.manifest not in known
 
 
 def _read(archive: Archive, platforms: Sequence[Platform]) -> list[FoundTarget]:

@@ -37,8 +37,10 @@ if TYPE_CHECKING:
     from tierce.builder.caching import Caching
     from tierce.builder.leaks import LeakCheck
     from tierce.builder.legacy import LegacyBuild
+    from tierce.builder.named import NamedContexts
     from tierce.dockerfile.parser import Dockerfile
     from tierce.frontend.options import Plan
+    from tierce.oci.digest import Digest
     from tierce.solver.progress import Listener, VertexWarning
     from tierce.solver.types import CacheRecords
     from tierce.store import Store
@@ -63,7 +65,11 @@ def build(
     not there, Cancelled when the event was set, StoreError.
     """
     with store.leases.take("build"):
-        return _Build(store, request, listener, cancelled or threading.Event()).run()
+        building = _Build(store, request, listener, cancelled or threading.Event())
+        try:
+            return building.run()
+        finally:
+            building.close()
 
 
 class _Build:
@@ -87,6 +93,8 @@ class _Build:
         )
         self._caching: Caching | None = None
         self._sources: RemoteSources | None = None
+        self._named: NamedContexts | None = None
+        self._image_id: Digest | None = None
         self._credentials: Credentials | None = None
         if request.secrets or request.ssh:
             self._credentials = worker.credentials.Credentials(
@@ -112,7 +120,7 @@ class _Build:
         resolver = ImageResolver(self._store, self._listener)
         contexts: dict[str, LocalContext] = {}
         if self._request.contexts:
-            named = builder.named.NamedContexts(
+            self._named = named = builder.named.NamedContexts(
                 self._store, self._request.contexts, self._listener, resolver
             )
             contexts = named.directories
@@ -135,11 +143,17 @@ class _Build:
             for context in contexts.values():
                 context.save()
         result = self._export(plan, snapshot, tuple(warnings.found))
+        self._image_id = result.image_id
         if self._store.has_failed_steps():
             self._store.failed_steps.succeeded(self._request.subject)
         if self._legacy is not None:
             self._legacy.finished(result, dockerfile)
         return result
+
+    def close(self) -> None:
+        """Leave nothing that was only needed to build."""
+        if self._named is not None:
+            self._named.forget(self._image_id)
 
     # Running
 

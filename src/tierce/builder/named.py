@@ -11,7 +11,14 @@ import os
 from tierce import frontend
 from tierce.archive.load import load_from_layout
 from tierce.builder.contexts import open_directory
-from tierce.errors import ArchiveError, BuildError, DigestMismatch, InvalidValue
+from tierce.errors import (
+    ArchiveError,
+    BuildError,
+    Conflict,
+    DigestMismatch,
+    InvalidValue,
+    NotFound,
+)
 from tierce.frontend.options import NamedContext, ResolvedImage
 from tierce.graph.ops import HttpSource, ImageSource, LocalSource, Scratch
 from tierce.graph.vertex import Vertex
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
     from tierce.oci.platform import Platform
     from tierce.solver.progress import Listener
     from tierce.store import Store
+    from tierce.store.images import Image
     from tierce.worker.worker import LocalContext
 
 _IMAGE = "docker-image://"
@@ -50,6 +58,7 @@ class NamedContexts:
         self.values: Mapping[str, str] = {_canonical(name): value for name, value in contexts}
         self.directories: dict[str, LocalContext] = {}
         """Those that are directories and used, by the names of their sources."""
+        self._added: list[Image] = []
         for name, value in self.values.items():
             self._check(name, value)
 
@@ -69,6 +78,17 @@ class NamedContexts:
             fetched = HttpSource(value, "context")
             return NamedContext(Vertex(fetched, name=f"[context {name}] {value}"))
         return self._directory(name, value)
+
+    def forget(self, result: Digest | None) -> None:
+        """Let go of images that were only here to be built on; `result` is what was built."""
+        names = self._store.images.all_names()
+        for image in self._added:
+            if image.config != result and not names.get(image.config):
+                try:
+                    self._store.images.remove(str(image.config), force=True)
+                except (Conflict, NotFound):
+                    pass  # somebody uses it by now, or it is gone
+        self._added.clear()
 
     def _check(self, name: str, value: str) -> None:
         if value.startswith((_IMAGE, _LAYOUT, "target:", "http://", "https://")):
@@ -97,11 +117,13 @@ class NamedContexts:
         shown = f"[context {name}] load metadata for {value}"
         with reported_step(shown, self._listener):
             try:
-                image = load_from_layout(self._store, path, tag, digest, platform)
+                image, is_new = load_from_layout(self._store, path, tag, digest, platform)
             except (ArchiveError, DigestMismatch) as error:
                 raise BuildError(
                     f"open build context {name}: {value}: {error.message}", hint=error.hint
                 ) from error
+        if is_new:
+            self._added.append(image)
         config = self._store.images.config(image)
         reference = f"{name}@{image.manifest}"
         resolved = ResolvedImage(reference, image.manifest, config)
