@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 _BLOCK = 512
 _CHUNK = 1 << 20
+MAX_BYTES = 64 << 30
+"""Of an archive, once it is decompressed; a few kilobytes may stand for any number of zeros."""
+
 _IMPLIED_MODE = 0o755  # of directories that an archive has no entry for; they are root's
 
 
@@ -73,7 +76,7 @@ class Spool:
     def keep(self, stream: BinaryIO, head: bytes = b"") -> Content:
         """Append all that a stream holds, after `head`; zeros become holes.
 
-        Raises StoreError, and what reading raises.
+        Raises StoreError, what reading raises, and BuildError beyond MAX_BYTES.
         """
         if self._writer is None:
             self._writer = self._cleanup.enter_context(self._temporary())
@@ -81,6 +84,8 @@ class Spool:
         start = self._end
         while chunk := head or stream.read(_CHUNK):
             head = b""
+            if self._end - start + len(chunk) > MAX_BYTES:
+                raise BuildError(f"decompress archive: larger than {MAX_BYTES} bytes")
             if not chunk.strip(b"\0"):
                 self._end += len(chunk)
                 continue

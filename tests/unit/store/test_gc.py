@@ -19,6 +19,7 @@ from tierce.store.prune import (
     prune_contexts,
     prune_images,
     prune_records,
+    prune_repositories,
 )
 
 
@@ -281,6 +282,20 @@ def test_contexts_go_oldest_first(store: Store) -> None:
     assert prune_contexts(store, max_bytes=250) == 100
     assert sorted(os.listdir(store.paths.contexts)) == ["middle", "new"]
     assert prune_contexts(store, max_age_seconds=1000) == 200
+
+
+def test_prune_of_repositories_spares_those_that_are_worked_on(store: Store) -> None:
+    for name in ("free", "busy"):
+        store.paths.repository(name).mkdir(parents=True)
+    with store.locks.hold("git-busy"):
+        prune_repositories(store)
+    assert os.listdir(store.paths.repositories) == ["busy"]
+
+
+def test_prune_of_repositories_of_a_store_that_never_fetched_any(store: Store) -> None:
+    store.paths.repositories.rmdir()
+    prune_repositories(store)
+    assert not store.paths.repositories.exists()
 
 
 # Beside builds

@@ -16,6 +16,7 @@ from backports import zstd
 
 from tierce.errors import BuildError
 from tierce.store import Store
+from tierce.worker import archives
 from tierce.worker.archives import is_tar_header
 from tierce.worker.copy import Copier
 from tierce.worker.draft import LayerDraft
@@ -119,6 +120,14 @@ def test_archive_is_unpacked_however_it_is_compressed(adding: Adding, name: str)
 
 def test_members_of_a_concatenated_gzip_are_one_archive(adding: Adding) -> None:
     assert adding(gzip.compress(TAR[:700]) + gzip.compress(TAR[700:])) == UNPACKED
+
+
+def test_archive_that_is_a_bomb_is_refused(adding: Adding, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MAX_BYTES", 1 << 20)
+    bomb = gzip.compress(tar_of(("a", "file", "0" * (2 << 20))))
+    assert len(bomb) < 10_000
+    with pytest.raises(BuildError, match="larger than 1048576 bytes"):
+        adding(bomb)
 
 
 @pytest.mark.parametrize(

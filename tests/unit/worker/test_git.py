@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from support.servers import GitServer, Repository, git_server
 from tierce.errors import BuildError, Cancelled, RuntimeUnavailable
 from tierce.graph.ops import GitSource
 from tierce.store import Store
-from tierce.worker.credentials import Credentials, SecretSource
+from tierce.worker.credentials import Credentials, SecretSource, SshSource
 from tierce.worker.files import tree_of
 from tierce.worker.http import redacted
 from unit.worker.remotes import Remotes
@@ -353,6 +354,27 @@ def test_machine_without_git_is_told_what_to_install(remotes: Remotes, tmp_path:
 def test_ssh_without_an_agent_is_refused_before_anything_is_started(remotes: Remotes) -> None:
     message = refusal(remotes, GitSource("git@127.0.0.1:repo.git", "main"))
     assert 'no SSH key "default" forwarded from the client' in message
+
+
+def test_ssh_is_given_the_agent_of_the_caller_and_no_configuration(
+    remotes: Remotes, url: str, server: GitServer, tmp_path: Path
+) -> None:
+    """An ssh that runs the command here stands for a server that lets the key in."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "ssh").write_text(
+        f'#!/bin/sh\necho "$SSH_AUTH_SOCK $*" >> {tmp_path}/called\n'
+        f'for last; do :; done\ncd {server.directory} && eval "$last"\n'
+    )
+    (programs / "ssh").chmod(0o755)
+    remotes.environment = {"PATH": f"{programs}:{os.environ['PATH']}"}
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(tmp_path / "agent"))
+        remotes.credentials = Credentials([], [SshSource("default", (str(tmp_path / "agent"),))])
+        assert "a" in remotes.files(GitSource("git@127.0.0.1:repo"))
+    called = (tmp_path / "called").read_text().splitlines()
+    assert called
+    assert all(line.startswith(f"{tmp_path}/agent -F /dev/null ") for line in called)
 
 
 def test_token_goes_to_the_server_and_is_in_no_argument_and_no_file(
