@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from support.program import Outcome, Tierce, write_context
+from tierce.oci.manifest import Manifest, parse
+from tierce.store import Store
 
 DOCKERFILE = """\
 FROM golden-base AS build
@@ -415,3 +417,23 @@ def test_steps_of_filtered_stages_run_again(tierce: Tierce, context: Path) -> No
     assert ran(built) == ["first"]
     both = tierce.build(context, "--no-cache", "--no-cache-filter", "build", status=2)
     assert "cannot be used together" in both.stderr
+
+
+# Layers that came compressed, as those of caches do
+
+
+def test_layers_of_a_base_that_came_compressed_have_their_plain_sizes(
+    tierce: Tierce, elsewhere: Tierce, context: Path, tmp_path: Path
+) -> None:
+    archive = str(tmp_path / "base.tar")
+    tierce.build(context, "-o", f"type=oci,dest={archive},name=docker.io/library/packed:latest")
+    elsewhere.run("load", "-q", "-i", archive)
+    child = write_context(tmp_path / "child", "FROM packed\nCOPY file /file\n", {"file": "x"})
+    elsewhere.build(child, "-t", "child")
+    with Store.open(elsewhere.root) as store:
+        image = store.images.resolve("child")
+        manifest = parse(store.blobs.read(image.manifest))
+        assert isinstance(manifest, Manifest)
+        for layer in manifest.layers:
+            with store.layers.open_tar(layer.digest) as tar:
+                assert layer.size == len(tar.read())

@@ -113,13 +113,19 @@ def export_image(
 
 
 def _layers(store: Store, built: Built, epoch: int | None) -> Sequence[Snapshot]:
-    """The snapshots of the image, bottom first, all with their diff id."""
+    """The snapshots of the image, bottom first, all with their diff id and their tar's size."""
     if built.snapshot is None:
         return []
     chain = store.snapshots.chain(built.snapshot)
     unknown = [each.id for each in chain if each.diff_id is None]
     if unknown:
         store.snapshots.finish(unknown)
+        chain = store.snapshots.chain(built.snapshot)
+    unmeasured = [_sure(each.diff_id) for each in chain if not each.tar_size]
+    if unmeasured:
+        # Of a base that came compressed: nothing has asked for its plain tars before.
+        for diff_id in unmeasured:
+            store.snapshots.set_tar_size(diff_id, store.layers.tar_size(diff_id))
         chain = store.snapshots.chain(built.snapshot)
     if epoch is None:
         return chain

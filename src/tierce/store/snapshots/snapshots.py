@@ -240,6 +240,13 @@ class Snapshots:
                 )
             self._complete_chain_ids()
 
+    def set_tar_size(self, diff_id: Digest, size: int) -> None:
+        """Remember the bytes of a layer's plain tar, where they were not known. Idempotent."""
+        self._database.execute(
+            "UPDATE snapshots SET tar_size = ? WHERE diff_id = ? AND tar_size = 0",
+            (size, str(diff_id)),
+        )
+
     def clamp(self, chain: Sequence[Snapshot], inherited: int, epoch: int) -> Sequence[Snapshot]:
         """A chain (lowest first, diff ids known) in which no file is newer than `epoch`.
 
