@@ -6,7 +6,6 @@ See config.md and config-linux.md of the runtime specification.
 from __future__ import annotations
 
 import os
-import posixpath
 import stat
 
 from tierce.errors import ContainerError
@@ -233,10 +232,9 @@ def tmpfs(mount: TmpfsMount, mode: int) -> dict[str, Any]:
 def check_target(target: str) -> None:
     """Refuse to mount over /proc, as runtimes do: it is what they, and masks, rely on.
 
-    Raises ContainerError.
+    Links in the target have been followed. Raises ContainerError.
     """
-    path = posixpath.normpath(target)
-    if (path == "/proc" or path.startswith("/proc/")) and path not in _MOUNTABLE_IN_PROC:
+    if f"{target}/".startswith("/proc/") and target not in _MOUNTABLE_IN_PROC:
         raise ContainerError(f"mount at {target}: it is inside /proc")
 
 

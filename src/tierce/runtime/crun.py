@@ -306,7 +306,7 @@ class Container:
         """The parents before what is mounted below them, whatever order they were given in."""
         made: list[dict[str, Any]] = []
         for mount in sorted(self._spec.binds, key=lambda mount: mount.target.count("/")):
-            bundle.check_target(mount.target)
+            bundle.check_target(self._root.resolve(mount.target))
             if isinstance(mount, bundle.TmpfsMount):
                 made.append(self._tmpfs(mount))
                 continue
@@ -328,7 +328,7 @@ class Container:
     def _secrets(self, directory: str) -> list[dict[str, Any]]:
         made: list[dict[str, Any]] = []
         for number, secret in enumerate(self._spec.secrets):
-            bundle.check_target(secret.target)
+            bundle.check_target(self._root.resolve(secret.target))
             source = f"{directory}/secret{number}"
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             with open(os.open(source, flags, 0o600), "wb") as file:

@@ -292,11 +292,20 @@ class ContainerRoot:
         self._points.append(point)
         return point
 
-    def _missing(self, path: str) -> list[str]:
-        """The parts of a path that are to be made, relative to the root, links followed.
+    def resolve(self, path: str) -> str:
+        """The path with its links followed, none of them out of the root. Raises ContainerError.
 
-        A link that leads nowhere is followed, too: what it points at is missing.
+        A link that leads nowhere is followed, too.
         """
+        return "/" + "/".join(self._resolved(path))
+
+    def _missing(self, path: str) -> list[str]:
+        """The parts of a path that are to be made, relative to the root, links followed."""
+        real = self._resolved(path)
+        every = ["/".join(real[: count + 1]) for count in range(len(real))]
+        return [part for part in every if not self._exists(part)]
+
+    def _resolved(self, path: str) -> list[str]:
         waiting = path.split("/")[::-1]
         real: list[str] = []
         links = 0
@@ -322,8 +331,7 @@ class ContainerRoot:
             if target.startswith("/"):
                 real.clear()
             waiting += target.split("/")[::-1]
-        every = ["/".join(real[: count + 1]) for count in range(len(real))]
-        return [part for part in every if not self._exists(part)]
+        return real
 
     def _exists(self, path: str) -> bool:
         try:

@@ -101,8 +101,12 @@ def test_target_in_a_mount_and_through_a_link(steps: Steps, tmp_path: Path) -> N
     assert not os.path.exists("/tmp/tierce-secret")
 
 
-@pytest.mark.parametrize("target", ["/proc", "/proc/self/environ", "/x/../proc/1"])
+@pytest.mark.parametrize(
+    "target", ["/proc", "/proc/self/environ", "/x/../proc/1", "/link", "/link/new", "/chain/new"]
+)
 def test_nothing_is_mounted_over_proc(steps: Steps, target: str) -> None:
+    (steps.upper / "link").symlink_to("../../proc")
+    (steps.upper / "chain").symlink_to("/link")
     with pytest.raises(ContainerError, match="inside /proc"):
         steps.run("true", secrets=(SecretFile(target, TOKEN),))
     with pytest.raises(ContainerError, match="inside /proc"):
