@@ -9,6 +9,7 @@ import pytest
 
 from support.servers import FileServer, file_server
 from tierce.errors import BuildError, Cancelled
+from tierce.worker import http
 from tierce.worker.http import Answer, HttpClient, http_time, proxy_for, redacted
 
 
@@ -161,6 +162,18 @@ def test_cancelling_ends_a_request_to_a_server_that_never_answers(server: FileSe
         never.set()
 
 
+def test_server_that_stays_silent_is_given_up(
+    server: FileServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "SILENCE_SECONDS", 0.01)
+    never = threading.Event()
+    url = server.put_answer("/a", lambda _handler: _wait(never))
+    try:
+        assert failure(url) == f"fetch {url}: no answer within 0.01 seconds"
+    finally:
+        never.set()
+
+
 def test_unchanged_file_is_recognised_by_its_etag(server: FileServer) -> None:
     url = server.put("/a", b"text", ETag='"1"')
     client, cancelled = HttpClient({}), threading.Event()
@@ -266,3 +279,7 @@ def _redirect(handler: BaseHTTPRequestHandler, target: str) -> None:
     handler.send_header("Location", target)
     handler.send_header("Content-Length", "0")
     handler.end_headers()
+
+
+def _wait(event: threading.Event) -> None:
+    event.wait(60)
