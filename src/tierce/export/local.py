@@ -1,20 +1,18 @@
 """Puts the files of a result into a directory of the user's.
 
-They go there as a tar goes into a snapshot (`layer.apply`): no symbolic link that is in the
+They go there as a layer goes into a snapshot (`layer.apply`): no symbolic link that is in the
 directory, or in the result, leads out of it.
 """
 
 from __future__ import annotations
 
 import os
-from collections import deque
 
 from tierce.archive.filesystem import tree_items
 from tierce.archive.output import unwritable
 from tierce.errors import ArchiveError, LayerError
-from tierce.layer.apply import apply_layer
+from tierce.layer.apply import apply_items
 from tierce.layer.entry import Entry
-from tierce.store.streams import RegeneratedTar
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -48,58 +46,47 @@ def write_directory(
         os.makedirs(path, _NEW_MODE, exist_ok=True)
     except OSError as error:
         raise unwritable(path, error) from error
-    writing = _Writing(tree_items(tree, epoch), path, below, epoch)
-    writing.run()
+    owner = (os.geteuid(), os.getegid())
+    names = _Names()
+    items = names.watch(_items(tree, below, epoch))
+    try:
+        apply_items(items, path, id_map=lambda _uid, _gid: owner)
+    except (LayerError, OSError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if isinstance(cause, OSError):
+            raise unwritable(os.path.join(path, names.last), cause) from error
+        raise
     if delete:
-        _remove_others(path, writing.written)
+        _remove_others(path, names.all)
 
 
-class _Writing:
-    """One copy under way: `written` are the paths that are there, once it is done."""
+class _Names:
+    """What a directory gets: `all` the paths, and the `last` one that was begun."""
 
-    def __init__(self, items: Iterator[Item], path: str, below: str, epoch: int | None) -> None:
-        self._items = items
-        self._path = path
-        self._below = below
-        self._epoch = epoch
-        self._begun: deque[str] = deque()
-        """What the tar has, but the directory has not yet."""
-        self.written: set[str] = set()
+    def __init__(self) -> None:
+        self.all: set[str] = set()
+        self.last = ""
 
-    def run(self) -> None:
-        owner = (os.geteuid(), os.getegid())
-        try:
-            with RegeneratedTar(self._announced()).buffered() as tar:
-                apply_layer(
-                    tar,
-                    self._path,
-                    whiteouts="remove",
-                    id_map=lambda _uid, _gid: owner,
-                    on_entry=self._done,
-                )
-        except (LayerError, OSError) as error:
-            cause = error if isinstance(error, OSError) else error.__cause__
-            if isinstance(cause, OSError):
-                name = self._begun[0] if self._begun else ""
-                raise unwritable(os.path.join(self._path, name), cause) from error
-            raise
+    def watch(self, items: Iterator[Item]) -> Iterator[Item]:
+        """Pass items on, and remember their paths."""
+        for item in items:
+            self.last = item[0].path
+            self.all.add(self.last)
+            yield item
 
-    def _announced(self) -> Iterator[Item]:
-        if self._below:
-            seconds = 0 if self._epoch is None else self._epoch
-            top = Entry(self._below, "dir", 0o755, mtime_ns=seconds * _NANOSECONDS)
-            self._begun.append(top.path)
-            yield top, None
-        for entry, content in self._items:
-            if self._below:
-                entry = _moved(entry, self._below)
-            if entry.xattrs:
-                entry = entry._replace(xattrs=_harmless(entry.xattrs))
-            self._begun.append(entry.path)
-            yield entry, content
 
-    def _done(self, entry: Entry) -> None:
-        self.written.add(self._begun.popleft())
+def _items(tree: Tree, below: str, epoch: int | None) -> Iterator[Item]:
+    """All of a tree as it goes to the user, inside a directory if `below` is one."""
+    if below:
+        seconds = 0 if epoch is None else epoch
+        yield Entry(below, "dir", 0o755, mtime_ns=seconds * _NANOSECONDS), None
+    for entry, content in tree_items(tree, epoch):
+        if below:
+            entry = _moved(entry, below)
+        if entry.xattrs:
+            entry = entry._replace(xattrs=_harmless(entry.xattrs))
+        # As from a tar, also where the files are in a directory now.
+        yield entry._replace(mtime_ns=entry.mtime_ns // _NANOSECONDS * _NANOSECONDS), content
 
 
 def _harmless(xattrs: tuple[tuple[str, bytes], ...]) -> tuple[tuple[str, bytes], ...]:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 
 from tierce.errors import CorruptLayer, LayerError
-from tierce.layer.entry import Entry, keeps_xattr
+from tierce.layer.entry import Entry, Item, keeps_xattr
 from tierce.layer.host import is_overlay_whiteout
+from tierce.layer.items import ItemReader
 from tierce.layer.limits import DEFAULT_LIMITS, Limits
 from tierce.layer.parents import Parent, Parents
 from tierce.layer.pipeline import Stream
@@ -72,6 +73,27 @@ def apply_layer(
         os.close(root_fd)
 
 
+def apply_items(
+    items: Iterable[Item],
+    root: str,
+    *,
+    id_map: Callable[[int, int], tuple[int, int]] | None = None,
+    on_entry: Callable[[Entry], object] | None = None,
+) -> Applied:
+    """Make items in the directory `root`, upon what is there, as `apply_layer` would from a tar.
+
+    Whiteouts remove. Raises as `apply_layer`, but what was made before an error is whole.
+    """
+    root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    reader = ItemReader(items)
+    try:
+        unpacker = _Unpacker(root_fd, "remove", id_map, None, False, DEFAULT_LIMITS)
+        return unpacker.run(reader, on_entry, False)
+    finally:
+        reader.close()
+        os.close(root_fd)
+
+
 class _Unpacker:
     """Makes the entries of one layer; `_file` runs once per file and is kept short."""
 
@@ -100,7 +122,10 @@ class _Unpacker:
         """Modes of files, and whether a new file gets another one than was asked for."""
 
     def run(
-        self, reader: TarReader, on_entry: Callable[[Entry], object] | None, hash_files: bool
+        self,
+        reader: TarReader | ItemReader,
+        on_entry: Callable[[Entry], object] | None,
+        hash_files: bool,
     ) -> Applied:
         entries = total = 0
         try:
@@ -126,7 +151,7 @@ class _Unpacker:
         if self._below is not None and isinstance(self._whiteouts, OverlayMarks):
             self._furnish(self._parents.get(""), self._implied(""), False)
 
-    def _make(self, entry: Entry, reader: TarReader, hash_files: bool) -> bytes:
+    def _make(self, entry: Entry, reader: TarReader | ItemReader, hash_files: bool) -> bytes:
         kind = entry.kind
         digest = b""
         if kind == "file":
@@ -149,7 +174,7 @@ class _Unpacker:
         self._whiteouts.made(entry.path)
         return digest
 
-    def _file(self, entry: Entry, reader: TarReader, hash_files: bool) -> bytes:
+    def _file(self, entry: Entry, reader: TarReader | ItemReader, hash_files: bool) -> bytes:
         above, _, name = entry.path.rpartition("/")
         parent = self._parents.get(above)
         mode = entry.mode
@@ -313,7 +338,7 @@ class _Unpacker:
         os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=at, follow_symlinks=False)
 
 
-def _fill(descriptor: int, entry: Entry, reader: TarReader, hash_files: bool) -> bytes:
+def _fill(descriptor: int, entry: Entry, reader: TarReader | ItemReader, hash_files: bool) -> bytes:
     """Write the content of a file; its sha256 if wanted (not of sparse files)."""
     if reader.extents is not None:
         _fill_sparse(descriptor, entry, reader)
@@ -331,7 +356,7 @@ def _fill(descriptor: int, entry: Entry, reader: TarReader, hash_files: bool) ->
     return hasher.digest() if hasher is not None else b""
 
 
-def _fill_sparse(descriptor: int, entry: Entry, reader: TarReader) -> None:
+def _fill_sparse(descriptor: int, entry: Entry, reader: TarReader | ItemReader) -> None:
     rest = memoryview(b"")
     for offset, length in reader.extents or ():
         os.lseek(descriptor, offset, os.SEEK_SET)

@@ -54,12 +54,9 @@ class VerifiedStream(io.RawIOBase):
 
 
 class RegeneratedTar(io.RawIOBase):
-    """The tar of items, written by a thread while it is read.
+    """The tar of items, written by a thread while it is read; verified at its end."""
 
-    Verified at its end, if it is known what it must be.
-    """
-
-    def __init__(self, items: Iterator[Item], expected: Digest | None = None) -> None:
+    def __init__(self, items: Iterator[Item], expected: Digest) -> None:
         self._items = items
         self._expected = expected
         self._error: BaseException | None = None
@@ -94,8 +91,7 @@ class RegeneratedTar(io.RawIOBase):
     def _write(self) -> None:
         try:
             written = write_layer(self._items, self._put, hash_files=False)
-            if self._expected is not None:
-                _compare(self._expected, written.diff_id)
+            _compare(self._expected, written.diff_id)
         except BaseException as error:  # noqa: BLE001  (raised again by the reader)
             self._error = error
         finally:
