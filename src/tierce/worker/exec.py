@@ -75,6 +75,7 @@ class ExecRunner:
         Raises StepFailed when it exits with an error, and keeps what it left then; BuildError
         when it cannot be started, Cancelled, RuntimeUnavailable.
         """
+        self._runner()  # who cannot run anything is told before anything is unpacked
         log = StepLog(self._store.paths.logs, step.vertex.digest)
         snapshots = self._store.snapshots
         active = snapshots.prepare(base.snapshot)
