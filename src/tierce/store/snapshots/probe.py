@@ -119,18 +119,24 @@ def _try_overlay(scratch: str) -> bool:
 
 
 def _try_image(scratch: str) -> bool:
-    content = b"content"
+    # One in a block, the other in many pages, which begin nowhere near where the kernel's do.
+    contents = {"large": bytes(range(251)) * 100, "small": b"content"}
     image = LayerImage(*(Path(scratch, name) for name in ("image", "tar", "point")))
     image.point.mkdir()
-    image.tar.write_bytes(bytes(512) + content.ljust(512))
-    index = layer.LayerIndex.of([layer.Entry("file", "file", size=len(content), offset=512)])
-    image.file.write_bytes(layer.make_image(index, 1024, os.urandom(16)) or b"")
+    tar = bytearray(b"header".ljust(512))
+    entries = []
+    for name, content in contents.items():
+        entries.append(layer.Entry(name, "file", size=len(content), offset=len(tar)))
+        tar += content + bytes(-len(content) % 512) + b"header".ljust(512)
+    image.tar.write_bytes(tar)
+    data = layer.make_image(layer.LayerIndex.of(entries), len(tar), os.urandom(16))
+    image.file.write_bytes(data or b"")
     _mount(scratch, [Place(Path(scratch), image)])
     try:
-        with open(f"{scratch}/target/file", "rb") as file:
-            return file.read() == content
+        found = {name: Path(scratch, "target", name).read_bytes() for name in contents}
     finally:
         umount2(f"{scratch}/target")
+    return found == contents
 
 
 def _mount(scratch: str, parents: Sequence[Place]) -> None:
