@@ -13,7 +13,7 @@ from array import array
 
 from tierce.errors import StoreError
 from tierce.graph.digest import NOT_HASHED
-from tierce.graph.ops import Exec, ImageSource, LocalSource
+from tierce.graph.ops import Exec, ImageSource, LocalSource, Merge
 from tierce.oci.digest import sha256_hex
 from tierce.solver.explain import Components, Fact, Input
 from tierce.values import Value
@@ -196,5 +196,7 @@ def _input(vertex: Vertex, key: str, secrets: Sequence[str]) -> list[str]:
     op = vertex.op
     if isinstance(op, ImageSource):
         return [key, op.reference, str(op.manifest)]
+    if isinstance(op, Merge):
+        vertex = vertex.inputs[1]  # which has the name of the step for both
     label = f"build context {op.name}" if isinstance(op, LocalSource) else vertex.name
     return [key, without(secrets, label)]

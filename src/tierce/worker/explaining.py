@@ -65,7 +65,8 @@ def explain_misses(
     Compared are the records of the store up to the number `newest`, which were there before the
     build, and those of `elsewhere`.
     """
-    missed = [each for each in outcomes if each.ran]
+    # What has no name is shown as a part of a step that has one.
+    missed = [each for each in outcomes if each.ran and each.vertex.name]
     if not missed:
         return []
     known = [

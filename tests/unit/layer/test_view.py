@@ -379,3 +379,24 @@ def test_a_view_of_no_layers_is_an_empty_root() -> None:
     assert paths(view) == []
     assert view.lookup("a") is None
     assert view.resolve("/a/b") == "a/b"
+
+
+def test_a_walk_stays_out_of_directories_that_are_not_entered(tmp_path: Path) -> None:
+    lower = {"a/x": "1", "b/x": "2", "c": "3"}
+    for directory, files in (("lower", lower), ("upper", {"a/y": "4", "b/z/deep": "5"})):
+        for name, text in files.items():
+            path = tmp_path / directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    layers = [DirectoryLayer(str(tmp_path / name)) for name in ("lower", "upper")]
+    for view in (MergedView(layers), MergedView(layers[1:])):
+        seen: list[str] = []
+
+        def enter(directory: Entry, seen: list[str] = seen) -> bool:
+            seen.append(directory.path)
+            return directory.path != "b"
+
+        paths = [entry.path for entry in view.walk("", enter)]
+        assert paths == ["a", *(["a/x"] if view.lookup("c") else []), "a/y", "b",
+                         *(["c"] if view.lookup("c") else [])]  # fmt: skip
+        assert seen == ["a", "b"]

@@ -1,6 +1,7 @@
 """Copies out of several file systems, of parts of directories, and laid over others."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tierce.graph.ops import Bind, Copy, CopyPart, MakeFile, Merge
 from tierce.graph.vertex import Vertex
 from tierce.store import Store
 from tierce.worker import files
+from tierce.worker.components import decode_components
 from unit.worker.test_archives import tar_of
 from unit.worker.test_worker import Build, context, copy, image, run, scratch
 from unit.worker.trees import Link, copy_op, make
@@ -245,3 +247,21 @@ def test_steps_go_on_from_a_merge(build: Build) -> None:
 def test_nothing_over_nothing_is_nothing(build: Build) -> None:
     base = image(build.store, {"base": b"base"})
     assert build.solve(Vertex(Merge(), [base, scratch()])) == {"base": "base"}
+
+
+def test_merge_is_told_by_the_name_of_its_copy(build: Build) -> None:
+    """It has none of its own, as both are shown as one step."""
+    merged = Vertex(Merge(), [scratch(), copy(copy_op(("/a",), "/x/"))])
+    build.solve(run("next", merged))
+    records = {record.name: record.id for record in build.store.records.list()}
+    components = decode_components(build.store.records.components(records["next"]))
+    assert [each.label for each in components.inputs] == ["copy"]
+
+
+def test_names_that_are_no_text_are_matched_by_patterns(build: Build) -> None:
+    for name in (b"x\xff.o", b"x\xff.c", b"\n.o"):
+        Path(os.fsdecode(bytes(build.root) + b"/" + name)).write_text("odd")
+    op = copy_op(("/",), "/x/", excludes=("*.o", "dir", "a", "link"))
+    assert list(build.solve(copy(op))) == ["x", "x/x\udcff.c"]
+    op = copy_op(("/",), "/x/", includes=("x?.o",))
+    assert list(build.solve(copy(op))) == ["x", "x/x\udcff.o"]
