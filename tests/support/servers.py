@@ -1,6 +1,7 @@
 """Servers on the loopback interface for what builds fetch: files by HTTP, repositories by git."""
 
 import os
+import ssl
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -58,8 +59,8 @@ class FileServer:
 
 
 @contextmanager
-def file_server() -> Iterator[FileServer]:
-    """A server that runs while the block does."""
+def file_server(certificate: Path | None = None) -> Iterator[FileServer]:
+    """A server that runs while the block does; with a certificate and its key, it speaks TLS."""
     served = FileServer()
 
     class Handler(BaseHTTPRequestHandler):
@@ -96,7 +97,14 @@ def file_server() -> Iterator[FileServer]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    served.url = f"http://127.0.0.1:{server.server_address[1]}"
+    scheme = "http"
+    if certificate is not None:
+        scheme = "https"
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    served.url = f"{scheme}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:

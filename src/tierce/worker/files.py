@@ -123,10 +123,13 @@ def gather(store: Store, tree: Tree, path: str) -> FileSystem:
 
 
 def file_system(store: Store, items: list[Item]) -> FileSystem:
-    """A snapshot of these entries, in their order, and of nothing else."""
-    layer = _write(store, items)
-    assert layer is not None
-    return _add(store, FileSystem(None), layer)
+    """A snapshot of these entries, in their order, and of nothing else. Raises BuildError."""
+    try:
+        layer = _write(store, items)
+        assert layer is not None
+        return _add(store, FileSystem(None), layer)
+    except LayerError as error:
+        raise BuildError(error.message, hint=error.hint) from error
 
 
 def make_directory(store: Store, op: MakeDirectory, base: FileSystem, mtime_ns: int) -> FileSystem:

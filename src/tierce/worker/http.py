@@ -5,12 +5,15 @@ What comes from a server is bounded: redirects, the time of its silence, and byt
 
 from __future__ import annotations
 
+import http.client
 import ipaddress
+import re
+import ssl
 import threading
 from contextlib import contextmanager
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -35,6 +38,7 @@ CONNECT_SECONDS = 30
 SILENCE_SECONDS = 60
 _WAIT_SECONDS = 0.05
 _CHUNK = 1 << 18
+_BAD_ESCAPE = re.compile("%(?![0-9a-fA-F]{2})")
 _STRONG_SECONDS = 60
 """How much older than the answer a Last-Modified has to be to tell versions apart: a file that is
 written twice in a second has it twice (RFC 9110, 8.8.2.2)."""
@@ -130,12 +134,13 @@ class HttpClient:
             headers["If-None-Match"] = known.etag
         elif known is not None and known.dated:
             headers["If-Modified-Since"] = known.modified
-        parts = urlsplit(url)
+        parts = _parsed(url)
         if parts.username is not None:
             user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             headers |= urllib3.make_headers(basic_auth=user)
         headers |= self._headers(parts.hostname or "")
-        target = urlunsplit((*parts[:1], parts.netloc.rpartition("@")[2], *parts[2:4], ""))
+        host = _ascii(parts.netloc.rpartition("@")[2])
+        target = urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
         response: urllib3.BaseHTTPResponse | None = None
         with _Sockets(cancelled) as sockets:
             try:
@@ -226,13 +231,35 @@ def _is_excepted(host: str, port: int | None, exceptions: str) -> bool:
     return False
 
 
+def _parsed(url: str) -> SplitResult:
+    """The parts of a URL. Raises BuildError for one that is none, as Go sees it."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        cause = str(error)
+    else:
+        if parts.hostname and not _BAD_ESCAPE.search(url):
+            return parts
+        cause = "invalid URL escape" if parts.hostname else "no host in the URL"
+    raise BuildError(f"fetch {redacted(url)}: {cause[:1].lower()}{cause[1:]}")
+
+
+def _ascii(host: str) -> str:
+    """A name with other letters, as the domain name system knows it."""
+    try:
+        return host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        return host
+
+
 def redacted(url: str) -> str:
     """A URL to be shown: without the password in it."""
     try:
         parts = urlsplit(url)
         secret = parts.password
     except ValueError:
-        return url
+        return re.sub("//[^/@]*@", "//xxxxx@", url)
     if not secret:
         return url
     user, _, host = parts.netloc.rpartition("@")
@@ -334,8 +361,8 @@ def _failed(shown: str, error: Exception) -> BuildError:
     cause: BaseException = error
     if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason is not None:
         cause = error.reason
-    elif isinstance(error, urllib3.exceptions.ProtocolError) and len(error.args) > 1:
-        cause = error.args[1]  # it says "Connection broken" of everything
+    if isinstance(cause, urllib3.exceptions.ProtocolError) and len(cause.args) > 1:
+        cause = cause.args[1]  # it says "Connection broken" of everything
     if isinstance(cause, urllib3.exceptions.ResponseError) and "redirect" in str(cause):
         return BuildError(f"fetch {shown}: stopped after {MAX_REDIRECTS} redirects")
     if isinstance(cause, urllib3.exceptions.ProxyError):
@@ -353,11 +380,17 @@ def _failed(shown: str, error: Exception) -> BuildError:
         return BuildError(f"fetch {shown}: no answer within {SILENCE_SECONDS} seconds")
     if isinstance(cause, urllib3.exceptions.IncompleteRead):
         return BuildError(f"fetch {shown}: the content ended early, after {cause.partial} bytes")
+    if isinstance(cause, http.client.RemoteDisconnected):
+        return BuildError(f"fetch {shown}: the server hung up without an answer")
     if isinstance(cause, urllib3.exceptions.SSLError):
-        return BuildError(
-            f"fetch {shown}: {_innermost(cause)}",
-            hint="certificates of your own are named by SSL_CERT_FILE or SSL_CERT_DIR",
-        )
+        inner = cause.args[0] if cause.args else cause
+        if isinstance(inner, ssl.SSLCertVerificationError):
+            return BuildError(
+                f"fetch {shown}: certificate: {inner.verify_message}",
+                hint="certificates of your own are named by SSL_CERT_FILE or SSL_CERT_DIR",
+            )
+        reason = getattr(inner, "reason", None) or str(inner)
+        return BuildError(f"fetch {shown}: TLS: {str(reason).replace('_', ' ').lower()}")
     return BuildError(f"fetch {shown}: {_innermost(cause)}")
 
 

@@ -1,8 +1,10 @@
 """Files by HTTP: what is taken from a server, what is refused, and by which way it is asked."""
 
 import gzip
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -199,9 +201,64 @@ def test_credentials_in_a_url_are_sent_and_never_shown(server: FileServer) -> No
     assert server.headers[0]["Authorization"] == "Basic dXNlcjpzQGNyZXQ="
 
 
-def test_certificate_that_nobody_vouches_for_is_refused(server: FileServer) -> None:
+@pytest.mark.parametrize(
+    ("url", "cause"),
+    [
+        ("http://[::1/x", "invalid IPv6 URL"),
+        ("http://127.0.0.1:99999/x", "port out of range 0-65535"),
+        ("http://127.0.0.1:no/x", "port could not be cast to integer value as 'no'"),
+        ("http:///x", "no host in the URL"),
+        ("http://127.0.0.1/%zz", "invalid URL escape"),
+        ("http://name.invalid/x", "host not found"),
+        ("http://nämé.invalid/x", "host not found"),
+    ],
+)
+def test_url_that_makes_no_sense_is_refused(url: str, cause: str) -> None:
+    assert failure(url) == f"fetch {url}: {cause}"
+
+
+def test_server_that_hangs_up_is_told(server: FileServer) -> None:
+    url = server.put_answer("/a", lambda handler: handler.connection.close())
+    assert failure(url) == f"fetch {url}: the server hung up without an answer"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For 127.0.0.1, signed by itself; with the key in the same file."""
+    path = tmp_path_factory.mktemp("certificate") / "both.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-keyout", str(path), "-out", str(path.with_name("cert.pem"))),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    path.write_text(path.read_text() + path.with_name("cert.pem").read_text())
+    return path
+
+
+def test_certificate_that_nobody_vouches_for_is_refused(certificate: Path) -> None:
+    with file_server(certificate) as served:
+        url = served.put("/a", b"text")
+        assert failure(url).startswith(f"fetch {url}: certificate: self")
+        assert served.requests == []
+
+
+def test_certificate_of_ones_own_is_named_by_the_environment(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with file_server(certificate) as served:
+        fetch = Fetch()
+        fetch(served.put("/a", b"text"))
+        assert fetch.content == b"text"
+
+
+def test_server_that_speaks_no_tls_is_told(server: FileServer) -> None:
     url = server.url.replace("http://", "https://")
-    assert failure(f"{url}/a").startswith(f"fetch {url}/a: ")
+    assert failure(f"{url}/a").startswith(f"fetch {url}/a: TLS: ")
     assert server.requests == []
 
 
@@ -264,6 +321,7 @@ def test_only_passwords_are_hidden() -> None:
     assert redacted("https://a:b@host:1/c?d#e") == "https://a:xxxxx@host:1/c?d#e"
     assert redacted("https://a@host/c") == "https://a@host/c"
     assert redacted("http://[::1") == "http://[::1"
+    assert redacted("http://a:b@[::1/c") == "http://xxxxx@[::1/c"
 
 
 def _send(handler: BaseHTTPRequestHandler, headers: dict[str, str]) -> None:
