@@ -157,6 +157,18 @@ def test_second_export_writes_nothing_that_is_there(
     assert "writing layer" not in outcome.stderr
 
 
+def test_reset_leaves_what_the_caches_need(
+    tierce: Tierce, elsewhere: Tierce, context: Path, cache: Path
+) -> None:
+    tierce.build(context, to(cache, "mode=max"))
+    before = layers_of(cache)
+    (context / "src/a").write_text("other\n")
+    tierce.build(context, to(cache, "mode=max", "reset=true"))
+    assert len(blobs(cache)) == len(layers_of(cache)) + 2
+    assert not before <= set(blobs(cache))
+    assert ran(elsewhere.build(context, source(cache))) == []
+
+
 def test_cache_is_exported_again_without_being_fetched(
     tierce: Tierce, elsewhere: Tierce, context: Path, cache: Path, tmp_path: Path
 ) -> None:

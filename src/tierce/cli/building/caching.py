@@ -94,6 +94,7 @@ def _directory(text: str, attributes: dict[str, str], *, ignore_error: bool) -> 
         mode,
         Compression(kind, level, _flag("cache-to", attributes, "force-compression")),
         ignore_error,
+        _flag("cache-to", attributes, "reset"),
     )
 
 

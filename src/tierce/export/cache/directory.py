@@ -1,7 +1,8 @@
 """A directory with caches: an OCI image layout whose index names each by a tag.
 
 Several builds may write to one at the same time: blobs appear whole under the name of their
-digest, and the index is replaced last, by one at a time. Nothing is ever removed from it.
+digest, and the index is replaced last, by one at a time. Blobs are only removed on demand, and
+while nobody else writes.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tierce.archive.names import BLOBS, INDEX, LAYOUT
 from tierce.archive.source import open_archive, read
 from tierce.errors import ArchiveError, BuildError, DigestMismatch, InvalidValue, NotFound
 from tierce.export.cache.document import CACHE_CONFIG, SIZE_LIMIT, CacheDocument
+from tierce.export.cache.reset import unneeded_blobs
 from tierce.oci.digest import Digest, new_hash
 from tierce.oci.document import dump
 from tierce.oci.manifest import SIZE_LIMIT as MANIFEST_LIMIT
@@ -28,7 +30,7 @@ from tierce.values import Value
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import IO
+    from typing import IO, Self
 
     from tierce.archive.source import Archive
     from tierce.archive.staging import Staging
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
     """Gives content, piece by piece, to what it is called with."""
 
 _CHUNK = 1 << 20
+_WRITERS = "writers.lock"
+"""Locked by all who write blobs, together, and by who removes some, alone."""
+
 _LOCK = f"{INDEX}.lock"
 """The name that BuildKit's index has a lock by, too."""
 
@@ -89,15 +94,30 @@ def blob_of(archive: Archive, descriptor: Descriptor) -> Extent:
 
 
 class CacheWriter:
-    """Writes into a directory. Raises BuildError for what the system refuses."""
+    """Writes into a directory. Use as a context manager, so that nobody removes what is written.
+
+    Raises BuildError for what the system refuses.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._names = count()
+        self._writing = -1
         with self._reported():
             os.makedirs(os.path.join(path, BLOBS, "sha256"), exist_ok=True)
             if not os.path.exists(os.path.join(path, LAYOUT)):
                 self._put(LAYOUT, dump({"imageLayoutVersion": "1.0.0"}))
+
+    def __enter__(self) -> Self:
+        with self._reported():
+            self._writing = os.open(
+                os.path.join(self._path, _WRITERS), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644
+            )
+            fcntl.flock(self._writing, fcntl.LOCK_SH)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._writing)
 
     def has(self, descriptor: Descriptor, *, verify: bool = False) -> bool:
         """Whether a blob is there and has its size or, if that is to be verified, its digest."""
@@ -155,6 +175,21 @@ class CacheWriter:
             others = [each for each in self._index() if each.annotation(REF_NAME) != tag]
             named = manifest.replace(annotations=((REF_NAME, tag),))
             self._put(INDEX, dump(Index(OCI_INDEX, (*others, named)).to_json()))
+
+    def reset(self, staging: Staging) -> bool:
+        """Remove what no cache of the directory needs; False when others write at this moment.
+
+        Raises ArchiveError, InvalidValue when it cannot be told what is needed.
+        """
+        try:
+            fcntl.flock(self._writing, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        for path in unneeded_blobs(self._path, staging):
+            with self._reported():
+                _remove(path)
+        fcntl.flock(self._writing, fcntl.LOCK_SH)
+        return True
 
     def _index(self) -> tuple[Descriptor, ...]:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tierce.archive.source import open_archive
 from tierce.archive.staging import Staging
-from tierce.errors import BuildError, TierceError
+from tierce.errors import ArchiveError, BuildError, InvalidValue, TierceError
 from tierce.export.cache.directory import CacheWriter, blob_of
 from tierce.export.cache.document import (
     CACHE_CONFIG,
@@ -29,7 +29,7 @@ from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tierce.export.cache.options import CacheExport
     from tierce.export.outputs import Compression
@@ -87,6 +87,8 @@ def export_caches(
         try:
             with reported_step("exporting cache to client directory", listener) as step:
                 _export(store, outcomes, snapshot, export, imported, step)
+                if export.reset:
+                    _reset(store, export, step, listener)
         except TierceError as error:
             if not export.ignore_error:
                 raise
@@ -144,9 +146,38 @@ def _export(
     if not results:
         with step.part("skipping cache export for empty result"):
             return
-    writer = CacheWriter(export.path)
     # A cache that is damaged is mostly written to where it came from: there it is mended.
     verify = any(cache.damaged for cache in imported)
+    with CacheWriter(export.path) as writer:
+        _write(store, writer, export.tag, results, blobs, step, verify=verify)
+
+
+def _reset(store: Store, export: DirectoryExport, step: ReportedStep, listener: Listener) -> None:
+    with (
+        step.part("removing what no cache needs"),
+        CacheWriter(export.path) as writer,
+        Staging(store) as staging,
+    ):
+        try:
+            done = writer.reset(staging)
+        except (ArchiveError, InvalidValue) as error:
+            listener(VertexWarning("", f"reset cache in {export.path}: {error.message}"))
+            return
+        if not done:
+            listener(VertexWarning("", f"reset cache in {export.path}: others write to it now"))
+
+
+def _write(
+    store: Store,
+    writer: CacheWriter,
+    tag: str,
+    results: Sequence[_Result],
+    blobs: Mapping[Digest, _Blob],
+    step: ReportedStep,
+    *,
+    verify: bool,
+) -> None:
+    """Write the blobs that are not there (by their size, or verified), the documents, the tag."""
     listed = {blob.descriptor.digest: blob for blob in blobs.values()}
     missing = [blob for blob in listed.values() if not writer.has(blob.descriptor, verify=verify)]
 
@@ -162,13 +193,12 @@ def _export(
     config = Descriptor(CACHE_CONFIG, Digest.of(document), len(document))
     with step.part(f"writing config {config.digest}"):
         writer.write_bytes(config, document)
-    raw = Manifest(
-        OCI_MANIFEST, config, tuple(blob.descriptor for blob in listed.values())
-    ).encode()
+    layers = tuple(blob.descriptor for blob in listed.values())
+    raw = Manifest(OCI_MANIFEST, config, layers).encode()
     manifest = Descriptor(OCI_MANIFEST, Digest.of(raw), len(raw))
     with step.part(f"writing cache image manifest {manifest.digest}"):
         writer.write_bytes(manifest, raw)
-        writer.tag(export.tag, manifest)
+        writer.tag(tag, manifest)
 
 
 # What is exported

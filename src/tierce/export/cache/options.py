@@ -33,7 +33,8 @@ class DirectoryExport(Value):
     """Write the cache to a directory, which is made if need be, under a tag.
 
     With `mode` "min" only layers of the resulting image go with it, with "max" those of all steps.
-    A failure is only a warning with `ignore_error`.
+    A failure is only a warning with `ignore_error`. With `reset`, blobs that no cache of the
+    directory needs are removed.
     """
 
     path: str
@@ -41,6 +42,7 @@ class DirectoryExport(Value):
     mode: str = MIN
     compression: Compression = Compression(GZIP)
     ignore_error: bool = False
+    reset: bool = False
 
 
 class InlineExport(Value):

@@ -23,17 +23,17 @@ LAYER = Descriptor(OCI_LAYER_GZIP, Digest.of(BLOB), len(BLOB))
 
 def write(path: Path, tag: str = "latest", document: CacheDocument | None = None) -> Digest:
     """A cache with one layer; the digest of its manifest."""
-    writer = CacheWriter(str(path))
-    writer.write_bytes(LAYER, BLOB)
     if document is None:
         document = CacheDocument((CachedLayer(LAYER.digest, -1, 0),))
     raw = document.encode()
     config = Descriptor(CACHE_CONFIG, Digest.of(raw), len(raw))
-    writer.write_bytes(config, raw)
     manifest = Manifest(OCI_MANIFEST, config, (LAYER,)).encode()
     descriptor = Descriptor(OCI_MANIFEST, Digest.of(manifest), len(manifest))
-    writer.write_bytes(descriptor, manifest)
-    writer.tag(tag, descriptor)
+    with CacheWriter(str(path)) as writer:
+        writer.write_bytes(LAYER, BLOB)
+        writer.write_bytes(config, raw)
+        writer.write_bytes(descriptor, manifest)
+        writer.tag(tag, descriptor)
     return descriptor.digest
 
 
@@ -58,7 +58,7 @@ def test_it_is_an_oci_layout(tmp_path: Path) -> None:
     write(tmp_path)
     assert json.loads((tmp_path / "oci-layout").read_text()) == {"imageLayoutVersion": "1.0.0"}
     assert {path.name for path in tmp_path.iterdir()} == {
-        "blobs", "index.json", "index.json.lock", "oci-layout"}  # fmt: skip
+        "blobs", "index.json", "index.json.lock", "oci-layout", "writers.lock"}  # fmt: skip
 
 
 def test_tag_is_moved_and_others_stay(store: Store, tmp_path: Path) -> None:
@@ -115,6 +115,41 @@ def test_place_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BuildError, match=r"export cache to .*file: not a directory"):
         CacheWriter(str(tmp_path / "file"))
+
+
+def test_reset_removes_what_no_cache_needs(store: Store, tmp_path: Path) -> None:
+    write(tmp_path, "one")
+    write(tmp_path, "two", CacheDocument())
+    kept = set((tmp_path / "blobs/sha256").iterdir())
+    (tmp_path / "blobs/sha256" / ("0" * 64)).write_text("old")
+    (tmp_path / "blobs/sha256/.host-1-1.partial").write_text("of one that was killed")
+    with CacheWriter(str(tmp_path)) as writer, Staging(store) as staging:
+        assert writer.reset(staging)
+    assert set((tmp_path / "blobs/sha256").iterdir()) == kept
+    # Only the manifest and the config of the one that is replaced.
+    write(tmp_path, "one", CacheDocument())
+    with CacheWriter(str(tmp_path)) as writer, Staging(store) as staging:
+        writer.reset(staging)
+    assert len(list((tmp_path / "blobs/sha256").iterdir())) == 3
+
+
+def test_reset_removes_nothing_while_others_write(store: Store, tmp_path: Path) -> None:
+    write(tmp_path)
+    old = tmp_path / "blobs/sha256" / ("0" * 64)
+    old.write_text("new")
+    other, own = CacheWriter(str(tmp_path)), CacheWriter(str(tmp_path))
+    with other, own, Staging(store) as staging:
+        assert not own.reset(staging)
+    assert old.exists()
+
+
+def test_reset_removes_nothing_when_it_cannot_tell(store: Store, tmp_path: Path) -> None:
+    digest = write(tmp_path)
+    blob(tmp_path, digest).write_text("{")
+    writer = CacheWriter(str(tmp_path))
+    with writer, Staging(store) as staging, pytest.raises(InvalidValue):
+        writer.reset(staging)
+    assert blob(tmp_path, LAYER.digest).exists()
 
 
 # Reading
