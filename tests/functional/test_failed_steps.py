@@ -128,6 +128,22 @@ def test_cache_that_one_may_use_at_a_time_is_refused_while_it_is_used(
     tierce.run("run", "--rm", step, "ls", "/cache")
 
 
+def test_caches_with_a_beginning_and_caches_mounted_twice_are_those_of_the_step(
+    tierce: Tierce, context: Path
+) -> None:
+    mounts = (
+        "--mount=type=cache,id=one,target=/a,sharing=locked"
+        " --mount=type=cache,id=one,target=/b,sharing=locked"
+        " --mount=type=cache,id=two,target=/c,from=files,source=/d"
+        " --mount=type=cache,id=three,target=/passwd,from=files,source=/file"
+    )
+    script = "echo 1 > /a/one; echo 2 >> /c/two; echo 3 > /passwd; false"
+    files = "FROM scratch AS files\nCOPY file /d/\nCOPY file /\n"
+    step = failed_step(tierce, context, f"{files}FROM {BASE}\nRUN {mounts} {script}\n")
+    found = tierce.run("run", "--rm", step, "sh", "-c", "cat /b/one /c/file /c/two /passwd")
+    assert found.stdout == "1\nof the context\n2\n3\n"
+
+
 def test_container_of_a_failed_step_outlives_it(tierce: Tierce, context: Path) -> None:
     step = failed_step(tierce, context, f"FROM {BASE}\nRUN echo > /left; false\n")
     tierce.run("run", "--name", "looking", step, "touch", "/new")

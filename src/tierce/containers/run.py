@@ -21,7 +21,7 @@ from tierce.oci.digest import Digest
 from tierce.oci.platform import Platform
 from tierce.runtime import capabilities
 from tierce.runtime import launcher as launchers
-from tierce.runtime.bundle import DEFAULT_PATH, BindMount, Isolation, ProcessSpec
+from tierce.runtime.bundle import DEFAULT_PATH, BindMount, Isolation, ProcessSpec, TmpfsMount
 from tierce.runtime.crun import Container, ContainerSpec, Engine, TextFile
 from tierce.runtime.launcher import Launcher
 from tierce.runtime.probe import choose_runtime
@@ -123,7 +123,7 @@ class _Made:
         store: Store,
         request: RunRequest,
         source: Source,
-        mounts: tuple[BindMount, ...],
+        mounts: tuple[BindMount | TmpfsMount, ...],
         launcher: str,
     ) -> None:
         self._store = store

@@ -41,13 +41,14 @@ class BindFiles(Value):
 
 
 class CacheFiles(Value):
-    """Shows the cache called `name` at `target`; the rest is what a new one starts with.
+    """Shows `source` in the cache called `name` at `target`.
 
-    `sharing` is "shared", "private" or "locked".
+    `sharing` is "shared", "private" or "locked". A new one has this mode and owner.
     """
 
     target: str
     name: str
+    source: str = "/"
     sharing: str = "shared"
     read_only: bool = False
     mode: int = 0o755

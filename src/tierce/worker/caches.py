@@ -89,8 +89,12 @@ class StepCaches:
             initialise=None if origin is None else self._filler(origin, mount.source),
         )
         root = MountSpec("bind", os.fspath(directory), "", ("rbind",))
-        source = "/" if origin is None else f"/{origin.file}"
-        return BindMount(mount.target, (root,), source, read_only=mount.read_only)
+        return BindMount(mount.target, (root,), self.source(mount), read_only=mount.read_only)
+
+    def source(self, mount: CacheMount) -> str:
+        """The path in a cache that is shown: all of it or, of a single file, that."""
+        origin = self._origin(mount)
+        return "/" if origin is None else f"/{origin.file}"
 
     def name(self, mount: CacheMount) -> str:
         """What a cache is called in the store, unless it is a further private one."""

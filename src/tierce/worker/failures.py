@@ -56,17 +56,9 @@ def mounts_of(op: Exec, mounts: StepMounts) -> list[StepMount]:
             result, source = mounts.files_of(mount)
             kept.append(BindFiles(mount.target, result.snapshot, source, mount.read_only))
         elif isinstance(mount, CacheMount):
-            kept.append(
-                CacheFiles(
-                    mount.target,
-                    mounts.cache_name(mount),
-                    mount.sharing,
-                    mount.read_only,
-                    mount.mode,
-                    mount.uid,
-                    mount.gid,
-                )
-            )
+            name, source = mounts.cache_of(mount)
+            files = CacheFiles(mount.target, name, source, mount.sharing, mount.read_only)
+            kept.append(files.replace(mode=mount.mode, uid=mount.uid, gid=mount.gid))
         elif isinstance(mount, Tmpfs):
             kept.append(MemoryFiles(mount.target, mount.size, mount.read_only))
     return kept

@@ -83,9 +83,9 @@ class StepMounts:
             result, source = self._gathered(result, source)
         return result, source
 
-    def cache_name(self, mount: CacheMount) -> str:
-        """What a cache is called in the store. Raises BuildError."""
-        return self._caches.name(mount)
+    def cache_of(self, mount: CacheMount) -> tuple[str, str]:
+        """What a cache is called in the store, and the path in it. Raises BuildError."""
+        return self._caches.name(mount), self._caches.source(mount)
 
     def _bind(self, mount: Bind) -> BindMount:
         result, source = self.files_of(mount)

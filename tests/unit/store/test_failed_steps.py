@@ -32,7 +32,7 @@ PROCESS = StepProcess(
     security="insecure",
     mounts=(
         BindFiles("/mnt", None, "/sub", read_only=False),
-        CacheFiles("/cache", "id", "locked", mode=0o700, uid=1, gid=2),
+        CacheFiles("/cache", "id", "/file", "locked", mode=0o700, uid=1, gid=2),
         MemoryFiles("/tmp", 1 << 20),
     ),
 )
@@ -109,6 +109,7 @@ def test_a_store_of_the_first_version_gets_the_new_tables(tmp_path: Path) -> Non
     with sqlite3.connect(database) as old:
         for table in ("failed_step_inputs", "failed_steps", "image_parents"):
             old.execute(f"DROP TABLE {table}")
+        old.execute("ALTER TABLE cache_mounts DROP COLUMN uses")
         old.execute("PRAGMA user_version=1")
     old.close()
     with Store.open(tmp_path / "store", tmp_path / "run") as store:
