@@ -7,6 +7,7 @@ comes from is how the last result is found again, to ask whether it is still the
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 
 from tierce import worker
 from tierce.errors import BuildError, StoreError
@@ -21,7 +22,7 @@ from tierce.worker.results import FileSystem
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from tierce.graph.vertex import Vertex
     from tierce.solver.types import Step
@@ -81,13 +82,13 @@ class RemoteSources:
         if isinstance(op, BlobSource):
             path = str(self._store.blobs.path(op.digest))
             size = self._store.blobs.size(op.digest)
-            return self._file(op.name, op.mode, 0, Content(path, 0, size))
+            return self._file(op, "", Content(path, 0, size))
         if isinstance(op, HttpSource):
-            _, result, digest = self._fetch(op, step)
-            if str(digest) != self._known[vertex.op_digest].facts["content"]:
-                shown = worker.http.redacted(op.url)
-                raise BuildError(f"fetch {shown}: the content changed while the build went on")
-            return result
+            with self._fetched(op, step) as (answer, digest, content):
+                if str(digest) != self._known[vertex.op_digest].facts["content"]:
+                    shown = worker.http.redacted(op.url)
+                    raise BuildError(f"fetch {shown}: the content changed while the build went on")
+                return self._file(op, answer.modified, content)
         assert isinstance(op, GitSource)
         commit = self._known[vertex.op_digest].commit
         assert commit is not None
@@ -110,11 +111,14 @@ class RemoteSources:
             return _known_file(op, op.checksum), None
         last = self._last_answer(op)
         if last is not None:
-            answer, content = last
-            if self._http.is_unchanged(op.url, answer, step.cancelled):
-                return _known_file(op, content, answer), None
-        answer, result, digest = self._fetch(op, step)
-        return _known_file(op, str(digest), answer), result
+            validators, known_as = last
+            if self._http.is_unchanged(op.url, validators, step.cancelled):
+                return _known_file(op, known_as, validators), None
+        with self._fetched(op, step) as (answer, digest, content):
+            known = _known_file(op, str(digest), answer)
+            if self._store.records.find([known.keys.definition]) is not None:
+                return known, None  # sent again, but still the same
+            return known, self._file(op, answer.modified, content)
 
     def _last_answer(self, op: HttpSource) -> tuple[Answer, str] | None:
         """What came with the content that this source had, and the digest of that."""
@@ -131,8 +135,12 @@ class RemoteSources:
         answer = worker.http.Answer(named["etag"], named["modified"], bool(facts.get("dated")))
         return answer, named["content"]
 
-    def _fetch(self, op: HttpSource, step: Step) -> tuple[Answer, FileSystem, Digest]:
-        """The file, as a file system. Raises BuildError when it is not what the checksum says."""
+    @contextmanager
+    def _fetched(self, op: HttpSource, step: Step) -> Iterator[tuple[Answer, Digest, Content]]:
+        """The content of a file, for as long as the block runs.
+
+        Raises BuildError when it is not what the checksum says.
+        """
         expected = Digest.parse(op.checksum) if op.checksum else None
         digester = new_hash(expected.algorithm if expected is not None else "sha256")
         with self._store.blobs.writer() as writer:
@@ -153,13 +161,12 @@ class RemoteSources:
                     f"digest mismatch for {shown}: {digest} (expected: {expected})",
                     hint="what the server sends is not what the checksum was made of",
                 )
-            seconds = worker.http.http_time(answer.modified) or 0
-            content = Content(writer.path, 0, writer.size)
-            return answer, self._file(op.name, op.mode, seconds, content), digest
+            yield answer, digest, Content(writer.path, 0, writer.size)
 
-    def _file(self, name: str, mode: int, mtime: int, content: Content) -> FileSystem:
-        """A file system with one file."""
-        entry = Entry(name, "file", mode, 0, 0, content.size, mtime * 10**9)
+    def _file(self, op: BlobSource | HttpSource, modified: str, content: Content) -> FileSystem:
+        """A file system with one file, of the time that a server has told."""
+        seconds = worker.http.http_time(modified) or 0 if modified else 0
+        entry = Entry(op.name, "file", op.mode, 0, 0, content.size, seconds * 10**9)
         return worker.files.file_system(self._store, [(entry, content)])
 
     @property

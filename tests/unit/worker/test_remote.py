@@ -75,6 +75,16 @@ def test_changed_file_is_fetched(remotes: Remotes, server: FileServer) -> None:
     assert server.requests == ["GET /a", "HEAD /a", "GET /a", "HEAD /a"]
 
 
+def test_same_content_sent_again_is_the_same_result(
+    remotes: Remotes, server: FileServer, store: Store
+) -> None:
+    url = server.put("/a", b"text")
+    first = remotes.solve(HttpSource(url, "a"))
+    assert remotes.solve(HttpSource(url, "a")) == first
+    assert server.requests == ["GET /a", "GET /a"]
+    assert len(store.records.list()) == 1
+
+
 def test_same_content_under_two_addresses_is_one_result(
     remotes: Remotes, server: FileServer
 ) -> None:
