@@ -161,8 +161,10 @@ def elsewhere(tmp_path: Path, base_archive: Path) -> Iterator[Tierce]:
 
 
 def test_secret_values_are_not_shown_nor_kept(tierce: Tierce, tmp_path: Path) -> None:
+    # Without the directive, a build that has it in the name of a file is refused.
     dockerfile = (
-        "FROM golden-base\nARG API_TOKEN\nARG URL\nRUN echo hello > /made\nCOPY file $URL/\n"
+        "# check=skip=SecretsUsedInArgOrEnv\nFROM golden-base\nARG API_TOKEN\nARG URL\n"
+        "RUN echo hello > /made\nCOPY file $URL/\n"
     )
     context = write_context(tmp_path / "context", dockerfile, {"file": "x"})
     cache = f"--cache-to=type=local,dest={tmp_path}/cache,mode=max"
