@@ -116,8 +116,11 @@ class RemoteSources:
                 return _known_file(op, known_as, validators), None
         with self._fetched(op, step) as (answer, digest, content):
             known = _known_file(op, str(digest), answer)
-            if self._store.records.find([known.keys.definition]) is not None:
-                return known, None  # sent again, but still the same
+            # What was sent again, but is the same, has its record; unless there is something
+            # new to be remembered with it.
+            tells_nothing = not answer.etag and not answer.dated
+            if tells_nothing and self._store.records.find([known.keys.definition]) is not None:
+                return known, None
             return known, self._file(op, answer.modified, content)
 
     def _last_answer(self, op: HttpSource) -> tuple[Answer, str] | None:

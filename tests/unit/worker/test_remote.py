@@ -85,6 +85,16 @@ def test_same_content_sent_again_is_the_same_result(
     assert len(store.records.list()) == 1
 
 
+def test_same_content_with_another_etag_is_known_by_that(
+    remotes: Remotes, server: FileServer
+) -> None:
+    for etag in ('"1"', '"2"'):
+        url = server.put("/a", b"text", ETag=etag)
+        remotes.solve(HttpSource(url, "a"))
+    remotes.solve(HttpSource(url, "a"))
+    assert server.requests == ["GET /a", "HEAD /a", "GET /a", "HEAD /a"]
+
+
 def test_same_content_under_two_addresses_is_one_result(
     remotes: Remotes, server: FileServer
 ) -> None:
