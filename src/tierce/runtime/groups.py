@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _KILLED = 137
 _INNER = "container"
 _DEVICES = "devices"
+_DELEGATED = "cgroup.subtree_control"
 
 
 class GroupSpec(Value):
@@ -153,11 +154,11 @@ class ContainerGroups:
 
 
 def _delegate(directory: str, controllers: list[str]) -> None:
-    """Let groups below a group of version 2 have controllers (cgroup-v2.rst, "Top-down")."""
-    path = f"{directory}/cgroup.subtree_control"
-    with open(path, encoding="ascii") as file:
+    """Let groups below a group of version 2 have controllers (cgroup-v2.rst, "Top-down").
+
+    Raises OSError, EBUSY where the group has processes and is not the root of all.
+    """
+    with open(f"{directory}/{_DELEGATED}", encoding="ascii") as file:
         enabled = file.read().split()
-    for controller in controllers:
-        if controller not in enabled:
-            with open(path, "w", encoding="ascii") as file:
-                file.write(f"+{controller}")
+    missing = [(_DELEGATED, f"+{name}") for name in controllers if name not in enabled]
+    resources.write_settings(directory, missing, optional=frozenset())
