@@ -190,3 +190,67 @@ def test_groups_of_version_2_get_controllers_from_above(tmp_path: Path) -> None:
     assert (tmp_path / "cgroup.subtree_control").read_text() == "cpu\n"
     groups._delegate(str(tmp_path), ["cpu", "memory"])
     assert (tmp_path / "cgroup.subtree_control").read_text() == "+memory"
+
+
+class UnifiedLauncher:
+    """What groups ask of a launcher, on a machine with version 2 alone: a directory of files."""
+
+    def __init__(self, root: Path) -> None:
+        (root / "cgroup.controllers").write_text("cpuset cpu memory pids\n")
+        (root / "cgroup.subtree_control").write_text("\n")
+        self.setup = cgroups.CgroupSetup("unified", (cgroups.CgroupMount(2, str(root), "/"),))
+        self.parents: dict[tuple[str, ...], str] = {}
+        self.group = cgroups.Cgroup(())
+        self.noted: list[str] = []
+
+    def cgroup_for(self, name: str) -> str:
+        return f"/tierce-fake-{name}"
+
+    def note_groups(self, *directories: str) -> None:
+        self.noted += directories
+
+
+def test_limits_in_version_2_are_on_a_group_around_that_of_the_runtime(tmp_path: Path) -> None:
+    launcher = UnifiedLauncher(tmp_path)
+    group = tmp_path / "builds/tierce-fake-1"
+    group.mkdir(parents=True)
+    (tmp_path / "builds/cgroup.subtree_control").write_text("\n")
+    for name in ("memory.max", "memory.swap.max", "cpu.max"):
+        (group / name).touch()
+    limits = Resources(memory=64 * MEBIBYTE, cpu_quota=50_000)
+    made = groups.ContainerGroups(
+        launcher,  # type: ignore[arg-type]
+        "1",
+        groups.GroupSpec(limits, "/builds"),
+        shared=False,
+    )
+    assert made.path == "/builds/tierce-fake-1/container"
+    made.make(())
+    assert (group / "memory.max").read_text() == str(64 * MEBIBYTE)
+    assert (group / "memory.swap.max").read_text() == str(64 * MEBIBYTE)
+    assert (group / "cpu.max").read_text() == "50000 100000"
+    for directory in (tmp_path, tmp_path / "builds"):
+        assert "+" in (directory / "cgroup.subtree_control").read_text()
+    (group / "memory.events").write_text("oom 1\noom_kill 0\n")
+    assert not made.out_of_memory(137)
+    (group / "memory.events").write_text("oom 1\noom_kill 1\n")
+    assert made.out_of_memory(1)
+
+
+def test_controller_that_version_2_does_not_have_is_an_error(tmp_path: Path) -> None:
+    launcher = UnifiedLauncher(tmp_path)
+    (tmp_path / "cgroup.controllers").write_text("pids\n")
+    (tmp_path / "tierce-fake-1").mkdir()
+    limits = groups.GroupSpec(Resources(memory=64 * MEBIBYTE))
+    made = groups.ContainerGroups(launcher, "1", limits, shared=False)  # type: ignore[arg-type]
+    with pytest.raises(ContainerError, match="limit memory: this machine has no cgroup controller"):
+        made.make(())
+
+
+def test_group_that_delegates_nothing_is_an_error_that_names_it(tmp_path: Path) -> None:
+    launcher = UnifiedLauncher(tmp_path)
+    (tmp_path / "cgroup.subtree_control").unlink()
+    limits = groups.GroupSpec(Resources(memory=64 * MEBIBYTE))
+    made = groups.ContainerGroups(launcher, "1", limits, shared=False)  # type: ignore[arg-type]
+    with pytest.raises(ContainerError, match=r"use: No such file.*cgroup\.subtree_control"):
+        made.make(())
