@@ -19,6 +19,7 @@ import tempfile
 from contextlib import contextmanager
 
 from tierce.errors import BuildError, Cancelled
+from tierce.store.failures import reported
 from tierce.values import Value
 from tierce.worker import files
 from tierce.worker.context import LocalTree
@@ -88,11 +89,12 @@ class GitFetcher:
         return self._asked(op, step)
 
     def fetch(self, op: GitSource, commit: Commit, step: Step) -> FileSystem:
-        """The tree of a commit that was resolved. Raises as `resolve`."""
+        """The tree of a commit that was resolved. Raises as `resolve`, and StoreError."""
         repository = self._store.paths.repository(_name(op.remote))
         with (
             self._locked(repository.name, step.cancelled),
             self._access.agent(op.remote) as agent,
+            reported(f"fetch repository {redacted(op.remote)}"),
         ):
             git = self._program(op, step, agent)
             bare = _Bare(repository, git, len(commit.id))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.servers import GitServer, Repository, git_server
-from tierce.errors import BuildError, Cancelled, RuntimeUnavailable
+from tierce.errors import BuildError, Cancelled, RuntimeUnavailable, StoreError
 from tierce.graph.ops import GitSource
 from tierce.store import Store
 from tierce.worker.credentials import Credentials, SecretSource, SshSource
@@ -402,6 +402,13 @@ def test_password_of_a_remote_is_not_shown(remotes: Remotes, server: GitServer) 
     assert "secret" not in message
     assert redacted(url) in message
     assert "secret" not in remotes.log()
+
+
+def test_store_that_cannot_be_written_to_is_told(remotes: Remotes, url: str, store: Store) -> None:
+    store.paths.repositories.rmdir()
+    store.paths.repositories.write_text("in the way")
+    with pytest.raises(StoreError, match=f"fetch repository {url}: file exists"):
+        remotes.solve(GitSource(url))
 
 
 def test_what_a_killed_build_left_is_removed(
