@@ -367,6 +367,26 @@ def test_docker_archive_can_be_loaded(tierce: Tierce, tmp_path: Path) -> None:
     assert tierce.output("hello", "cat", "/hello") == "hello\n"
 
 
+@pytest.mark.parametrize(
+    ("attributes", "source"),
+    [
+        ("type=docker", "docker-archive:{}:app:1"),
+        ("type=docker,oci-mediatypes=false,compression=uncompressed", "docker-archive:{}:app:1"),
+        ("type=oci", "oci-archive:{}"),
+        ("type=oci,compression=zstd", "oci-archive:{}:1"),
+        ("type=oci,tar=false", "oci:{}:1"),
+    ],
+)
+def test_archives_are_read_by_another_tool(
+    shared: Tierce, app: Path, tmp_path: Path, attributes: str, source: str
+) -> None:
+    path = tmp_path / "image"
+    shared.build(app, "-t", "app:1", "-o", f"{attributes},dest={path}")
+    subprocess.run(
+        ["skopeo", "copy", "-q", source.format(path), f"dir:{tmp_path}/copied"], check=True
+    )
+
+
 def test_docker_output_without_a_file_is_an_image_in_the_store(tierce: Tierce, app: Path) -> None:
     loaded = tierce.image_id(app, "-o", "type=docker", "-t", "loaded")
     assert loaded == tierce.image_id(app, "-t", "usual")
