@@ -295,6 +295,25 @@ def test_full_disk_leaves_no_half_written_file(
     assert not (small_disk / "layout" / "index.json").exists()
 
 
+def test_sparse_files_of_a_base_are_copied_whole(tierce: Tierce, tmp_path: Path) -> None:
+    """Their bytes are not in one piece in the tar that the base came as."""
+    (tmp_path / "files").mkdir()
+    with (tmp_path / "files/hole").open("wb") as file:
+        file.seek(1 << 20)
+        file.write(b"end")
+    tar = tmp_path / "base.tar"
+    subprocess.run(["tar", "--sparse", "-C", tmp_path / "files", "-cf", tar, "hole"], check=True)
+    assert tar.stat().st_size < 1 << 20
+    tierce.run("import", str(tar), "sparse-base")
+    text = "FROM sparse-base AS base\nFROM scratch\nCOPY --from=base /hole /copied\nFROM base\n"
+    context = write_context(tmp_path / "context", text)
+    tierce.build(context, "-o", f"{tmp_path}/out")
+    tierce.build(context, "--target", "1", "-o", f"{tmp_path}/out")
+    expected = (tmp_path / "files/hole").read_bytes()
+    assert (tmp_path / "out/hole").read_bytes() == expected
+    assert (tmp_path / "out/copied").read_bytes() == expected
+
+
 # Tars
 
 

@@ -55,14 +55,19 @@ class IndexLayer:
     """A layer that is a tar, and has an index.
 
     `index` and `tar_path` (of the uncompressed tar) may be given as functions; they are called
-    when they are needed for the first time.
+    when they are needed for the first time. `unpacked` is asked for a directory with the layer's
+    files where a file is sparse, whose bytes are not in one piece in the tar.
     """
 
     def __init__(
-        self, index: LayerIndex | Callable[[], LayerIndex], tar_path: str | Callable[[], str]
+        self,
+        index: LayerIndex | Callable[[], LayerIndex],
+        tar_path: str | Callable[[], str],
+        unpacked: Callable[[], str] | None = None,
     ) -> None:
         self._index = index
         self._tar_path = tar_path
+        self._unpacked = unpacked
 
     @cached_property
     def index(self) -> LayerIndex:
@@ -110,6 +115,8 @@ class IndexLayer:
                 yield self._named(entry)
 
     def content(self, entry: Entry) -> Content:
+        if entry.offset < 0 and self._unpacked is not None:
+            return Content(f"{self._unpacked()}/{entry.path}", 0, entry.size)
         if entry.offset < 0:
             raise LayerError(
                 f"read {entry.path}: the file is sparse, its content is not in one piece",

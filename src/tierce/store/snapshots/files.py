@@ -139,10 +139,11 @@ class SnapshotFiles:
 
     def view(self, chain: Sequence[Snapshot]) -> Tree:
         sources: list[LayerSource] = []
-        for layer in reversed(chain):
+        for place in range(len(chain) - 1, -1, -1):
+            layer = chain[place]
             forms = self._forms(layer.id)
             if layer.diff_id is not None and self._layers().indexed(layer.diff_id):
-                sources.append(self._index_layer(layer.diff_id))
+                sources.append(self._index_layer(layer.diff_id, chain[: place + 1]))
             elif forms & LAYER:
                 sources.append(
                     tierce.layer.DirectoryLayer(str(self._paths.snapshot(layer.id) / FS_NAME))
@@ -153,14 +154,23 @@ class SnapshotFiles:
                 sources.append(tierce.layer.DirectoryLayer(tree, overlay_whiteouts=False))
                 break
             elif layer.diff_id is not None:
-                sources.append(self._index_layer(layer.diff_id))
+                sources.append(self._index_layer(layer.diff_id, chain[: place + 1]))
         sources.reverse()
         return tierce.layer.MergedView(sources)
 
-    def _index_layer(self, diff_id: Digest) -> IndexLayer:
+    def _index_layer(self, diff_id: Digest, chain: Sequence[Snapshot] = ()) -> IndexLayer:
+        """A layer by its index; with all that it stands on, it is unpacked if it must be."""
         return tierce.layer.IndexLayer(
-            lambda: self._layers().index(diff_id), lambda: str(self._layers().ensure_tar(diff_id))
+            lambda: self._layers().index(diff_id),
+            lambda: str(self._layers().ensure_tar(diff_id)),
+            (lambda: self._unpacked_path(chain)) if chain else None,
         )
+
+    def _unpacked_path(self, chain: Sequence[Snapshot]) -> str:
+        """The directory with the files of the topmost of some layers, unpacked for this."""
+        self.unpack(chain)
+        name = FS_NAME if self._snapshotter.form == LAYER else TREE_NAME
+        return str(self._paths.snapshot(chain[-1].id) / name)
 
     def _not_unpacked(self, chain: Sequence[Snapshot]) -> list[Sequence[Snapshot]]:
         """Each layer that has no directory of the snapshotter's form, with what it stands on."""
