@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from tierce.errors import BuildError
+from tierce.oci.epoch import checked_epoch
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -129,9 +130,15 @@ Output = ImageOutput | ArchiveOutput | TarballOutput | LocalOutput | CacheOnly
 
 
 def check_outputs(outputs: Sequence[Output]) -> None:
-    """Refuse, before anything is built, what cannot be written in the end. Raises BuildError."""
+    """Refuse, before anything is built, what cannot be written in the end.
+
+    Raises BuildError, UsageError for a time that is none.
+    """
     streams = 0
     for output in outputs:
+        epoch = None if isinstance(output, CacheOnly) else output.epoch
+        if epoch is not None and epoch.seconds is not None:
+            checked_epoch(epoch.seconds)
         if isinstance(output, ImageForm):
             _check_form(output)
         if isinstance(output, LocalOutput):

@@ -5,19 +5,16 @@ from __future__ import annotations
 from tierce.dockerfile import words
 from tierce.dockerfile.instructions import Arg
 from tierce.dockerfile.parser import Dockerfile
-from tierce.errors import InvalidValue, UsageError
+from tierce.errors import InvalidValue
+from tierce.oci.epoch import EPOCH, checked_epoch, parse_epoch
 from tierce.oci.platform import Platform
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-EPOCH = "SOURCE_DATE_EPOCH"
 NOT_IN_ENVIRONMENT = frozenset(["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"])
 """Arguments for the builder that commands never see, though they are declared."""
-
-_YEAR_1, _YEAR_10000 = -62135596800, 253402300800
-"""RFC 3339 has no way to write a time outside of these years down."""
 
 _PROXIES = ("http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy")
 
@@ -65,15 +62,9 @@ def epoch_of(
 ) -> int | None:
     """The time that the image shall tell, in seconds since 1970. Raises UsageError."""
     text = given.get(EPOCH) or arguments.get(EPOCH) or ""
-    if not text:
-        return default
-    digits = text.removeprefix("-").removeprefix("+")
-    is_number = digits and not digits.strip("0123456789") and len(digits) <= 12
-    if not is_number or not _YEAR_1 <= int(text) < _YEAR_10000:
-        raise UsageError(
-            f"invalid {EPOCH}: {text}", hint="it is a number of seconds since 1970-01-01"
-        )
-    return int(text)
+    if text:
+        return parse_epoch(text)
+    return None if default is None else checked_epoch(default)
 
 
 def proxies(given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

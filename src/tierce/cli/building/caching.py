@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _LATER = ("registry", "gha", "s3", "azblob")
 _HIGHEST_LEVELS = {"gzip": 9, "zstd": 22}
+_LEVEL_DIGITS = 3
 
 
 def cache_sources(options: Parsed) -> tuple[CacheSource, ...]:
@@ -137,7 +138,7 @@ def _flag(flag: str, attributes: dict[str, str], name: str) -> bool:
 
 def _level(kind: str, text: str) -> int:
     highest = _HIGHEST_LEVELS.get(kind, 9)
-    if not text.isascii() or not text.isdecimal() or int(text) > highest:
+    if len(text) > _LEVEL_DIGITS or not text.isdecimal() or int(text) > highest:
         raise UsageError(
             f"invalid --cache-to: compression-level={text}", hint=f"0 to {highest} for {kind}"
         )

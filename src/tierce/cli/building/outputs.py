@@ -23,6 +23,7 @@ from tierce.export.outputs import (
     LocalOutput,
     TarballOutput,
 )
+from tierce.oci.epoch import parse_epoch
 from tierce.oci.platform import Platform
 from tierce.oci.reference import Reference
 
@@ -39,6 +40,8 @@ TYPES = ("cacheonly", "docker", "image", "local", "oci", "registry", "tar")
 
 _LEVELS = {"gzip": 9, "zstd": 22}
 """The highest level of each compression that has levels."""
+
+_LEVEL_DIGITS = 3
 
 _FORM = (
     "name", "compression", "compression-level", "force-compression", "oci-mediatypes",
@@ -276,7 +279,7 @@ class _Reader:
         text = self._attributes.get("compression-level", "")
         if text:
             highest = _LEVELS.get(kind or GZIP, 0)
-            if not text.isdecimal() or int(text) > highest:
+            if not text.isdecimal() or len(text) > _LEVEL_DIGITS or int(text) > highest:
                 raise self._error(f"invalid compression-level {text!a}", hint=f"0 to {highest}")
             level = int(text)
         return Compression(kind, level, self._flag("force-compression"))
@@ -306,9 +309,10 @@ class _Reader:
         text = self._attributes.get("source-date-epoch")
         if not text:
             return None if text is None else Epoch(None)
-        if not text.removeprefix("-").isdecimal():
-            raise self._error(f"invalid source-date-epoch {text!a}: it is a number of seconds")
-        return Epoch(int(text))
+        try:
+            return Epoch(parse_epoch(text))
+        except UsageError as error:
+            raise self._error(f"invalid source-date-epoch {text!a}", hint=error.hint) from None
 
     def _tar(self) -> bool:
         return self._flag("tar", True)

@@ -8,6 +8,7 @@ from tierce.cli.limitflags import LIMIT_NAMES
 from tierce.cli.table import load_module
 from tierce.client.builds import BuildRequest
 from tierce.errors import UsageError
+from tierce.oci.epoch import EPOCH, parse_epoch
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -138,12 +139,5 @@ def host_of(text: str) -> tuple[str, str]:
 def epoch_of(options: Parsed, session: Session) -> int | None:
     """SOURCE_DATE_EPOCH, as a build argument or from the environment. Raises UsageError."""
     given = dict(options.pairs("build-arg"))
-    text = given.get("SOURCE_DATE_EPOCH") or session.environ.get("SOURCE_DATE_EPOCH", "")
-    if not text:
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise UsageError(
-            f"invalid SOURCE_DATE_EPOCH: {text}", hint="it is a number of seconds since 1970"
-        ) from None
+    text = given.get(EPOCH) or session.environ.get(EPOCH, "")
+    return parse_epoch(text) if text else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tierce.cli.flags import Command, Flag, Parsed
 from tierce.client.bootstrap import VARIANTS, BootstrapRequest, bootstrap
-from tierce.errors import UsageError
+from tierce.oci.epoch import EPOCH, parse_epoch
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -34,19 +34,14 @@ suite leaves documentation and translations out. SOURCE_DATE_EPOCH makes the ima
 def run(options: Parsed, session: Session) -> int:
     """Make the image; its ID goes to standard output, progress to standard error."""
     packages = [name for given in options.texts("include") for name in given.split(",") if name]
-    epoch = session.environ.get("SOURCE_DATE_EPOCH", "")
-    if epoch and not epoch.isdecimal():
-        raise UsageError(
-            f"invalid SOURCE_DATE_EPOCH: {epoch}",
-            hint="it is a number of seconds since 1970-01-01",
-        )
+    epoch = session.environ.get(EPOCH, "")
     request = BootstrapRequest(
         options.arguments[0],
         variant=options.text("variant"),
         include=tuple(packages),
         architecture=options.text("arch"),
         mirror=options.text("mirror"),
-        epoch=int(epoch) if epoch else None,
+        epoch=parse_epoch(epoch) if epoch else None,
     )
     quiet = options.flag("quiet")
     image = bootstrap(session.store, request, (lambda line: None) if quiet else session.warn)

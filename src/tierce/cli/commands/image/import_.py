@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tierce.cli.flags import Command, Flag, Parsed
 from tierce.client.imports import import_image, is_url
-from tierce.errors import UsageError
+from tierce.oci.epoch import EPOCH, parse_epoch
 from tierce.oci.platform import Platform
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -52,12 +52,5 @@ def shown_source(source: str) -> str:
 
 def source_date_epoch(environ: Mapping[str, str]) -> float | None:
     """The time that reproducible images carry, if there is one. Raises UsageError."""
-    text = environ.get("SOURCE_DATE_EPOCH", "")
-    if not text:
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        raise UsageError(
-            f"invalid SOURCE_DATE_EPOCH: {text}", hint="it is a number of seconds since 1970"
-        ) from None
+    text = environ.get(EPOCH, "")
+    return parse_epoch(text) if text else None
