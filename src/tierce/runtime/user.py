@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     ReadFile = Callable[[str], bytes | None]
 
 _LARGEST_ID = (1 << 31) - 1
+_DIGITS = len(str(_LARGEST_ID))
 
 
 class Identity(Value):
@@ -68,14 +69,14 @@ def resolve_user(text: str, read: ReadFile) -> Identity:
 
 def _find_user(wanted: str, read: ReadFile) -> _User | None:
     if _is_number(wanted):
-        return next((user for user in _users(read) if user.uid == int(wanted)), None)
+        return next((user for user in _users(read) if user.uid == _id(wanted)), None)
     return next((user for user in _users(read) if user.name == wanted), None)
 
 
 def _find_group(wanted: str, read: ReadFile) -> int:
     numeric = _is_number(wanted)
     for group in _groups(read):
-        if group.gid == int(wanted) if numeric else group.name == wanted:
+        if group.gid == _id(wanted) if numeric else group.name == wanted:
             return group.gid
     if not numeric:
         raise ContainerError(f"unable to find group {wanted}: no matching entries in group file")
@@ -90,14 +91,16 @@ def _home(uid: int, read: ReadFile) -> str:
 
 def _users(read: ReadFile) -> Iterator[_User]:
     for fields in _lines("/etc/passwd", 7, read):
-        if fields[2].isdigit() and fields[3].isdigit():
-            yield _User(fields[0], int(fields[2]), int(fields[3]), fields[5] or "/")
+        uid, gid = _id(fields[2]), _id(fields[3])
+        if uid is not None and gid is not None:
+            yield _User(fields[0], uid, gid, fields[5] or "/")
 
 
 def _groups(read: ReadFile) -> Iterator[_Group]:
     for fields in _lines("/etc/group", 4, read):
-        if fields[2].isdigit():
-            yield _Group(fields[0], int(fields[2]), tuple(fields[3].split(",")))
+        gid = _id(fields[2])
+        if gid is not None:
+            yield _Group(fields[0], gid, tuple(fields[3].split(",")))
 
 
 def _lines(path: str, count: int, read: ReadFile) -> Iterator[list[str]]:
@@ -112,8 +115,16 @@ def _is_number(text: str, *, root: bool = False) -> bool:
     return (text.isascii() and text.isdigit()) or (root and text == "root")
 
 
+def _id(text: str) -> int | None:
+    """The id that digits are; None for what is none, as an image may say anything."""
+    digits = text.lstrip("0") or text[-1:]
+    if not _is_number(digits) or len(digits) > _DIGITS or int(digits) > _LARGEST_ID:
+        return None
+    return int(digits)
+
+
 def _number(text: str) -> int:
-    number = 0 if text == "root" else int(text)
-    if number > _LARGEST_ID:
-        raise ContainerError(f"user or group {text}: ids must be in the range 0-{_LARGEST_ID}")
+    number = 0 if text == "root" else _id(text)
+    if number is None:
+        raise ContainerError(f"user or group {text[:20]}: ids must be in the range 0-{_LARGEST_ID}")
     return number

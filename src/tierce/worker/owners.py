@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _MAX_BYTES = 10 << 20  # as BuildKit's limit for these files
 _MAX_ID = (1 << 31) - 1
+_DIGITS = len(str(_MAX_ID))
 
 Owner = tuple[int, int]
 """(uid, gid)"""
@@ -51,8 +52,13 @@ def resolve_owner(text: str, tree: Tree | None) -> Owner:
 def _id(text: str) -> int | None:
     if text == "root":
         return 0  # whatever the files say
-    if text.isascii() and text.isdigit() and int(text) <= _MAX_ID:
-        return int(text)
+    return _number_of(text)
+
+
+def _number_of(text: str) -> int | None:
+    digits = text.lstrip("0") or text[-1:]
+    if digits.isascii() and digits.isdigit() and len(digits) <= _DIGITS and int(digits) <= _MAX_ID:
+        return int(digits)
     return None
 
 
@@ -68,7 +74,7 @@ def _find(tree: Tree | None, path: str, name: str) -> list[bytes] | None:
 
 
 def _number(fields: list[bytes], index: int) -> int:
-    try:
-        return int(fields[index])
-    except (IndexError, ValueError):
+    """The id in a field; 0 for what is none, as an image may say anything."""
+    if index >= len(fields):
         return 0
+    return _number_of(fields[index].decode("utf-8", "replace")) or 0

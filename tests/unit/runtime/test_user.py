@@ -13,6 +13,9 @@ FILES = {
         b"app:x:1000:1001::/home/app:/bin/sh\n"
         b"broken:x:notanumber:0::/:\n"
         b"short:x:7:8\n"
+        b"wide:x:99999999999:0::/:\n"
+        b"long:x:" + b"1" * 5000 + b":0::/:\n"
+        b"square:x:\xc2\xb2:0::/:\n"
         b"12:x:1200:1200::/twelve:\n"
     ),
     "/etc/group": (b"root:x:0:\nwheel:x:10:root,app\nstaff:x:50:app\napp:x:1001:\n9:x:900:other\n"),
@@ -47,6 +50,10 @@ def test_user_has_the_ids_that_the_image_says(text: str, expected: Identity) -> 
     [
         ("nobody", "unable to find user nobody: no matching entries in passwd file"),
         ("broken", "unable to find user broken"),
+        ("wide", "unable to find user wide"),
+        ("long", "unable to find user long"),
+        ("square", "unable to find user square"),
+        ("1" * 5000, "ids must be in the range 0-2147483647"),
         ("app:nogroup", "unable to find group nogroup: no matching entries in group file"),
         ("2147483648", "ids must be in the range 0-2147483647"),
         ("0:99999999999999999999", "ids must be in the range"),

@@ -17,7 +17,11 @@ odd:x:one:two
 twice:x:21:22
 twice:x:31:32
 1234:x:5:6
-"""
+wide:x:99999999999:99999999999
+negative:x:-5:-5
+square:x:²:²
+long:x:{long}:{long}
+""".format(long="1" * 5000)
 GROUP = "root:x:0:\nstaff:x:50:app\nodd:x:fifty:\n"
 
 
@@ -53,7 +57,13 @@ def test_number_is_never_a_name(root: Path) -> None:
     assert resolve_owner("1234", directory_tree(root)) == (1234, 1234)
 
 
-@pytest.mark.parametrize("text", ["absent", "absent:absent", "short", "odd", "-1", "99999999999"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("absent", "absent:absent", "short", "odd", "-1", "99999999999", "1" * 5000),
+        *("wide", "negative", "square", "long"),
+    ],
+)
 def test_unknown_user_is_root(root: Path, text: str) -> None:
     assert resolve_owner(text, directory_tree(root)) == (0, 0)
 
