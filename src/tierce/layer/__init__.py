@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tierce.layer.index import LayerIndex
     from tierce.layer.limits import Limits
     from tierce.layer.sources import DirectoryLayer, IndexLayer
+    from tierce.layer.unchanged import drop_unchanged
     from tierce.layer.view import MergedView
     from tierce.layer.writer import write_layer
 
@@ -28,6 +29,7 @@ __all__ = [
     "Limits",
     "MergedView",
     "apply_layer",
+    "drop_unchanged",
     "keeps_xattr",
     "make_image",
     "overlay_changes",
@@ -46,6 +48,7 @@ _HOMES = {
     "Limits": "limits",
     "MergedView": "view",
     "apply_layer": "apply",
+    "drop_unchanged": "unchanged",
     "keeps_xattr": "entry",
     "make_image": "erofs",
     "overlay_changes": "diff",

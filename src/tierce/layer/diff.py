@@ -107,12 +107,15 @@ class _TreeDiff:
             raise unreadable(path if frames else "", error) from error
 
     def _differs(self, old: "_Member", new: "_Member") -> bool:
+        # As with `drop_unchanged`, neither further names of a file count, nor a directory's time.
         was, now = old.status, new.status
-        if (was.st_mode, was.st_uid, was.st_gid, was.st_mtime_ns, was.st_rdev) != (
-            now.st_mode, now.st_uid, now.st_gid, now.st_mtime_ns, now.st_rdev,
+        if (was.st_mode, was.st_uid, was.st_gid, was.st_rdev) != (
+            now.st_mode, now.st_uid, now.st_gid, now.st_rdev,
         ):  # fmt: skip
             return True
-        if not new.is_directory and (was.st_size, was.st_nlink) != (now.st_size, now.st_nlink):
+        if not new.is_directory and (was.st_size, was.st_mtime_ns) != (
+            now.st_size, now.st_mtime_ns,
+        ):  # fmt: skip
             return True
         if (was.st_dev, was.st_ino) == (now.st_dev, now.st_ino):
             return False

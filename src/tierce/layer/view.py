@@ -106,6 +106,11 @@ class MergedView(Tree):
             return []
         return [child.entry for child in self._children(node)]
 
+    def names(self, path: str) -> set[str]:
+        """At least the names in the directory `path`: cheaper than asking for each of many."""
+        node = self._find(path, follow=True)[1]
+        return _names(node) if isinstance(node, _Directory) else set()
+
     def walk(
         self, path: str = "", enter: Callable[[Entry], bool] | None = None
     ) -> Iterator[Entry]:
@@ -204,8 +209,7 @@ class MergedView(Tree):
         return _Directory(entry or Entry(path, "dir", 0o755), having) if having else None
 
     def _children(self, parent: _Directory) -> Iterator[_Directory | _Leaf]:
-        names = {name for layer in parent.layers for name in layer.names(parent.entry.path)}
-        for name in sorted(names):
+        for name in sorted(_names(parent)):
             node = self._child(parent, name)
             if node is not None:
                 yield node
@@ -248,6 +252,11 @@ class MergedView(Tree):
         if not isinstance(node, _Leaf) or node.entry.kind != "file":
             raise LayerError(f"read {entry.path}: not a file", entry=entry.path)
         return node
+
+
+def _names(directory: _Directory) -> set[str]:
+    """What the layers speak of in a directory, be it that it is gone."""
+    return {name for layer in directory.layers for name in layer.names(directory.entry.path)}
 
 
 def hash_content(content: Content) -> bytes:

@@ -220,9 +220,13 @@ def test_the_difference_of_two_trees_turns_one_into_the_other(lower: Tar, upper:
             MergedView([DirectoryLayer(f"{root}/{name}", overlay_whiteouts=False)])
             for name in ("upper", "copy")
         ]
-        # As on overlayfs, a file that keeps its number of names but not its names is copied.
-        wanted, got = ([tree.lookup(each.path) for each in tree.walk()] for tree in trees)
+        # How many names a file has does not count, nor does the time of a directory.
+        wanted, got = ([_untimed(tree.lookup(each.path)) for each in tree.walk()] for tree in trees)
         assert got == wanted
+
+
+def _untimed(entry: Entry | None) -> Entry | None:
+    return entry._replace(mtime_ns=0) if entry is not None and entry.kind == "dir" else entry
 
 
 @settings(max_examples=200)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO, Protocol
 
     from tierce.layer.entry import Entry, Item
+    from tierce.layer.view import MergedView
     from tierce.linux.mounts import MountSpec
 else:
     Protocol = object
@@ -129,8 +130,8 @@ class Snapshotter(Protocol):
         TREE gets the tree of the nearest ancestor that has one, and the tars of all layers between.
         """
 
-    def commit(self, directory: Path) -> None:
-        """Nobody writes to `directory` any more."""
+    def commit(self, directory: Path, below: Callable[[], MergedView] | None) -> None:
+        """Nobody writes to `directory` any more; `below` is what it was prepared upon."""
 
     def mounts(self, top: Place, parents: Sequence[Place], *, read_only: bool) -> list[MountSpec]:
         """What to mount, in this order, to see the file system; targets are left empty.

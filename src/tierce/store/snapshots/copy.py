@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from tierce.layer.entry import Entry, Item
+    from tierce.layer.view import MergedView
     from tierce.store.snapshots.base import Place
 
 _COPIED_NAME = "copied"
@@ -52,7 +53,7 @@ class CopySnapshotter:
         for tar in tars:
             layer.apply_layer(tar, str(directory / TREE_NAME), whiteouts="remove")
 
-    def commit(self, directory: Path) -> None:
+    def commit(self, directory: Path, below: Callable[[], MergedView] | None) -> None:
         """Nothing to do."""
 
     def mounts(self, top: Place, parents: Sequence[Place], *, read_only: bool) -> list[MountSpec]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tierce.layer.entry import Entry
     from tierce.layer.pipeline import Sink
     from tierce.layer.sources import IndexLayer, LayerSource
-    from tierce.layer.view import Tree
+    from tierce.layer.view import MergedView, Tree
     from tierce.linux.mounts import MountSpec
     from tierce.oci.digest import Digest
     from tierce.store.database import Database
@@ -75,10 +75,14 @@ class SnapshotFiles:
         with reported(f"prepare snapshot {number}"):
             self._snapshotter.prepare(self._paths.snapshot(number), place)
 
-    def commit(self, number: int) -> tuple[int, str]:
+    def commit(self, number: int, parents: Sequence[Snapshot]) -> tuple[int, str]:
         """The form of what was written, and the boot during which it was."""
+
+        def below() -> MergedView:
+            return tierce.layer.MergedView([self._ready_source(layer) for layer in parents])
+
         with reported(f"commit snapshot {number}"):
-            self._snapshotter.commit(self._paths.snapshot(number))
+            self._snapshotter.commit(self._paths.snapshot(number), below if parents else None)
         return self._snapshotter.form, self._durability.boot
 
     def remove(self, number: int) -> None:

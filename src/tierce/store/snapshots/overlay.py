@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from tierce.layer.entry import Entry, Item
+    from tierce.layer.view import MergedView
     from tierce.store.snapshots.base import LayerImage, Place
 
 # What an upper directory records must be plain: a copied-up file with its content (metacopy), a
@@ -75,13 +76,15 @@ class OverlaySnapshotter:
         for tar in tars:
             layer.apply_layer(tar, str(directory / FS_NAME), whiteouts="overlay", implied=below)
 
-    def commit(self, directory: Path) -> None:
+    def commit(self, directory: Path, below: Callable[[], MergedView] | None) -> None:
         # The marks of a volatile mount: the kernel would refuse to use the directory again.
         for name in ("incompat/volatile", "incompat", "work"):
             try:
                 os.rmdir(directory / WORK_NAME / name)
             except OSError:
                 pass  # nothing was mounted, or a killed process left more in it
+        if below is not None:
+            layer.drop_unchanged(str(directory / FS_NAME), below())
 
     def mounts(self, top: Place, parents: Sequence[Place], *, read_only: bool) -> list[MountSpec]:
         layers = [top, *parents] if read_only else parents

@@ -190,10 +190,12 @@ class Snapshots:
     def commit(self, active: Active) -> Snapshot:
         """Make what was written a snapshot. Nobody may write to it any more, nor have it mounted.
 
-        Its diff id is computed when something needs it, by `finish`. Raises NotFound.
+        Its diff id is computed when something needs it, by `finish`. Raises NotFound, LayerError,
+        StoreError.
         """
-        self.get_active(active.id)
-        form, boot = self._files().commit(active.id)
+        parent = self.get_active(active.id).parent
+        chain = () if parent is None else self.chain(parent)
+        form, boot = self._files().commit(active.id, chain)
         committed = self._database.execute(
             "UPDATE snapshots SET active = 0, forms = ?, original = 1, boot = ?, created = ?,"
             " lease = max(lease, ?) WHERE id = ? AND active",
