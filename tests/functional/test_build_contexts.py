@@ -454,3 +454,20 @@ def test_add_of_what_is_unchanged_is_cached(
     shown = build(tierce, str(context)).stderr
     assert shown.count("CACHED") == 2
     assert tierce.image_id(context) == first
+
+
+@pytest.mark.parametrize("path", ["x.git", "x.tar"])
+def test_addresses_are_shown_and_kept_without_who_logs_in(
+    tierce: Tierce, tmp_path: Path, server: FileServer, path: str
+) -> None:
+    url = f"{server.url}/{path}".replace("http://", "http://s0me:t0ken@")
+    write_context(tmp_path / "c", "FROM scratch\nCOPY --from=n . /\n")
+    for words in (
+        (url,),
+        ("-f", url.replace(".git", ".tar"), str(tmp_path / "c")),
+        ("--build-context", f"n={url}", str(tmp_path / "c")),
+    ):
+        shown = build(tierce, *words, status=1)
+        assert "xxxxx" in shown.stderr
+        assert "t0ken" not in shown.stdout + shown.stderr
+        assert "s0me" not in shown.stdout + shown.stderr

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from tierce import frontend
+from tierce import frontend, worker
 from tierce.archive.load import load_from_layout
 from tierce.builder.contexts import open_directory
 from tierce.errors import (
@@ -72,11 +72,13 @@ class NamedContexts:
         url = frontend.remote.parse_git_url(value)
         if url is not None:
             source = frontend.remote.git_context(url)
-            return NamedContext(Vertex(source, name=f"[internal] load git source {value}"))
+            shown = f"[internal] load git source {worker.urls.redacted(value)}"
+            return NamedContext(Vertex(source, name=shown))
         if value.startswith(("http://", "https://")):
             # As in BuildKit, a file called "context", whatever is in it.
             fetched = HttpSource(value, "context")
-            return NamedContext(Vertex(fetched, name=f"[context {name}] {value}"))
+            shown = f"[context {name}] {worker.urls.redacted(value)}"
+            return NamedContext(Vertex(fetched, name=shown))
         return self._directory(name, value)
 
     def forget(self, result: Digest | None) -> None:

@@ -19,6 +19,7 @@ from tierce.worker.files import tree_of
 from tierce.worker.remote import RemoteSources
 from tierce.worker.results import FileSystem
 from tierce.worker.runner import Runner
+from tierce.worker.urls import redacted
 from tierce.worker.worker import BuildWorker
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -78,7 +79,8 @@ class Fetching:
             url = frontend.remote.parse_git_url(request.context)
         except InvalidValue as error:
             raise BuildError(
-                f"open build context {request.context}: {error.message}", hint=error.hint
+                f"open build context {redacted(request.context)}: {error.message}",
+                hint=error.hint,
             ) from None
         if url is None:
             source = HttpSource(request.context, _FILE)
@@ -89,7 +91,7 @@ class Fetching:
         )
         if request.source_date_epoch is not None:
             git = git.replace(commit_times=True)
-        vertex = Vertex(git, name=f"[internal] load git source {request.context}")
+        vertex = Vertex(git, name=f"[internal] load git source {redacted(request.context)}")
         return RemoteContext(vertex, self._solve(vertex))
 
     def read_definition(self, context: RemoteContext) -> Definition:
@@ -106,16 +108,17 @@ class Fetching:
                 raise too_large(each)
             return Definition(name, text, context.vertex.digest)
         raise BuildError(
-            f"read Dockerfile: {name}: no such file in {self._request.context or 'the archive'}",
+            f"read Dockerfile: {name}: no such file in "
+            + (redacted(self._request.context) or "the archive"),
             hint="name another with --file; paths count from the top of the context",
         )
 
     def read_url(self, url: str) -> Definition:
         """The Dockerfile at a URL. Raises BuildError."""
-        vertex = Vertex(HttpSource(url, "Dockerfile"), name=f"[internal] load {url}")
+        vertex = Vertex(HttpSource(url, "Dockerfile"), name=f"[internal] load {redacted(url)}")
         text = self._read(self._solve(vertex), "Dockerfile", MAX_BYTES + 1) or b""
         if len(text) > MAX_BYTES:
-            raise too_large(url)
+            raise too_large(redacted(url))
         return Definition("Dockerfile", text, vertex.digest)
 
     def _taken_in(self) -> Vertex:

@@ -90,10 +90,14 @@ class BuildRequest(Value):
 
     @property
     def subject(self) -> str:
-        """What is built: the same text for all builds of one thing, however often it changes."""
+        """What is built: the same text for all builds of one thing, however often it changes.
+
+        It is kept, and tells nothing: there may be a password in an address.
+        """
         context = os.path.realpath(self.context) if os.path.exists(self.context) else self.context
         text = "" if self.dockerfile_text is None else sha256_hex(self.dockerfile_text)
-        return "\n".join([context, text, self.dockerfile, self.target, *self.tags])
+        told = "\n".join([context, text, self.dockerfile, self.target, *self.tags])
+        return sha256_hex(told.encode("utf-8", "surrogateescape"))
 
 
 class BuildResult(Value):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         http,
         remote,
         selection,
+        urls,
     )
     from tierce.worker.exec import ExecRunner
 
@@ -29,6 +30,7 @@ __all__ = [
     "http",
     "remote",
     "selection",
+    "urls",
 ]
 
 

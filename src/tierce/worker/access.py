@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from tierce.errors import BuildError
 from tierce.worker.agents import KeyAgent
 from tierce.worker.credentials import DEFAULT_AGENT
+from tierce.worker.urls import redacted
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Access:
         agent = self._credentials.agent(DEFAULT_AGENT) if self._credentials else None
         if agent is None:
             raise BuildError(
-                f'fetch repository {remote}: no SSH key "default" forwarded from the client',
+                f'fetch repository {redacted(remote)}: no SSH key "default" forwarded from the client',
                 hint="give an agent or a key with --ssh default",
             )
         if agent.socket:

@@ -25,7 +25,7 @@ from tierce.worker import files
 from tierce.worker.context import LocalTree
 from tierce.worker.digests import DigestCache
 from tierce.worker.gitprogram import Expected, Git, scrubbed
-from tierce.worker.http import redacted
+from tierce.worker.urls import redacted
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 
 from tierce.errors import BuildError, Cancelled, RuntimeUnavailable
-from tierce.worker.http import redacted
+from tierce.worker.urls import redacted
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class Git:
         if directory:
             environment["GIT_DIR"] = directory
         output, errors, status = self._communicate(arguments, environment)
+        errors = _discreet(errors, self._remote)
         for line in errors.splitlines(keepends=True):
             self._step.log(2, line)
         text = errors.decode(errors="replace")
@@ -148,6 +149,16 @@ def scrubbed(environment: Mapping[str, str], config: Mapping[str, str]) -> dict[
             if proxied := environment.get(name):
                 result[name] = proxied
     return result
+
+
+def _discreet(message: bytes, remote: str) -> bytes:
+    """A message without who logs in by HTTP: a token may be the name, which git shows."""
+    login = remote.partition("://")[2].partition("/")[0].rpartition("@")[0]
+    if not login or not remote.lower().startswith("http"):
+        return message
+    for shown in (login, login.partition(":")[0]):
+        message = message.replace(os.fsencode(f"{shown}@"), b"xxxxx@")
+    return message
 
 
 def _cause(text: str, status: int) -> str:

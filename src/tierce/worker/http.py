@@ -22,6 +22,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 import tierce
 from tierce.errors import BuildError, Cancelled
 from tierce.values import Value
+from tierce.worker.urls import redacted
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -251,19 +252,6 @@ def _ascii(host: str) -> str:
         return host if host.isascii() else host.encode("idna").decode()
     except UnicodeError:
         return host
-
-
-def redacted(url: str) -> str:
-    """A URL to be shown: without the password in it."""
-    try:
-        parts = urlsplit(url)
-        secret = parts.password
-    except ValueError:
-        return re.sub("//[^/@]*@", "//xxxxx@", url)
-    if not secret:
-        return url
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}:xxxxx@{host}"))
 
 
 class _Sockets:

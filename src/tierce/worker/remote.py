@@ -86,7 +86,7 @@ class RemoteSources:
         if isinstance(op, HttpSource):
             with self._fetched(op, step) as (answer, digest, content):
                 if str(digest) != self._known[vertex.op_digest].facts["content"]:
-                    shown = worker.http.redacted(op.url)
+                    shown = worker.urls.redacted(op.url)
                     raise BuildError(f"fetch {shown}: the content changed while the build went on")
                 return self._file(op, answer.modified, content)
         assert isinstance(op, GitSource)
@@ -98,9 +98,9 @@ class RemoteSources:
         """What is kept with the record of a source that was fetched."""
         facts = dict(self._known[vertex.op_digest].facts)
         if isinstance(vertex.op, HttpSource):
-            facts["url"] = worker.http.redacted(vertex.op.url)
+            facts["url"] = worker.urls.redacted(vertex.op.url)
         elif isinstance(vertex.op, GitSource):
-            facts["remote"] = worker.http.redacted(vertex.op.remote)
+            facts["remote"] = worker.urls.redacted(vertex.op.remote)
         return encode_components(vertex, [], [], facts=facts)
 
     # HTTP
@@ -159,7 +159,7 @@ class RemoteSources:
             step.status(f"downloading {op.name}:", writer.size, finished=True)
             digest = Digest.from_hash(digester)
             if expected is not None and digest != expected:
-                shown = worker.http.redacted(op.url)
+                shown = worker.urls.redacted(op.url)
                 raise BuildError(
                     f"digest mismatch for {shown}: {digest} (expected: {expected})",
                     hint="what the server sends is not what the checksum was made of",

@@ -5,17 +5,18 @@ import shutil
 import socket
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
-from support.servers import GitServer, Repository, git_server
+from support.servers import GitServer, Repository, file_server, git_server
 from tierce.errors import BuildError, Cancelled, RuntimeUnavailable, StoreError
 from tierce.graph.ops import GitSource
 from tierce.store import Store
 from tierce.worker.credentials import Credentials, SecretSource, SshSource
 from tierce.worker.files import tree_of
-from tierce.worker.http import redacted
+from tierce.worker.urls import redacted
 from unit.worker.remotes import Remotes
 
 
@@ -402,6 +403,21 @@ def test_password_of_a_remote_is_not_shown(remotes: Remotes, server: GitServer) 
     assert "secret" not in message
     assert redacted(url) in message
     assert "secret" not in remotes.log()
+
+
+def test_token_that_is_given_as_a_name_is_not_shown(remotes: Remotes) -> None:
+    def refuse(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(401)
+        handler.send_header("WWW-Authenticate", 'Basic realm="x"')
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    with file_server() as web:
+        url = web.put_answer("/x.git/info/refs?service=git-upload-pack", refuse)
+        url = url.partition("/info")[0].replace("http://", "http://t0ken@")
+        message = refusal(remotes, GitSource(url, "main"))
+    assert "could not read Password" in message
+    assert "t0ken" not in message + remotes.log()
 
 
 def test_store_that_cannot_be_written_to_is_told(remotes: Remotes, url: str, store: Store) -> None:

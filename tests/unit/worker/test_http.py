@@ -12,7 +12,7 @@ import pytest
 from support.servers import FileServer, file_server
 from tierce.errors import BuildError, Cancelled
 from tierce.worker import http
-from tierce.worker.http import Answer, HttpClient, http_time, proxy_for, redacted
+from tierce.worker.http import Answer, HttpClient, http_time, proxy_for
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ def test_server_that_has_lost_its_etags_is_not(server: FileServer) -> None:
 def test_credentials_in_a_url_are_sent_and_never_shown(server: FileServer) -> None:
     host = server.url.removeprefix("http://")
     message = failure(f"http://user:s%40cret@{host}/absent")
-    assert message == f"fetch http://user:xxxxx@{host}/absent: invalid response status 404"
+    assert message == f"fetch http://xxxxx:xxxxx@{host}/absent: invalid response status 404"
     assert server.headers[0]["Authorization"] == "Basic dXNlcjpzQGNyZXQ="
 
 
@@ -315,13 +315,6 @@ def test_proxy_that_is_down_is_told_apart() -> None:
 )
 def test_dates_of_headers_are_read(text: str, seconds: int | None) -> None:
     assert http_time(text) == seconds
-
-
-def test_only_passwords_are_hidden() -> None:
-    assert redacted("https://a:b@host:1/c?d#e") == "https://a:xxxxx@host:1/c?d#e"
-    assert redacted("https://a@host/c") == "https://a@host/c"
-    assert redacted("http://[::1") == "http://[::1"
-    assert redacted("http://a:b@[::1/c") == "http://xxxxx@[::1/c"
 
 
 def _send(handler: BaseHTTPRequestHandler, headers: dict[str, str]) -> None:

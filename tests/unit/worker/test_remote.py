@@ -13,6 +13,7 @@ from tierce.worker import http
 from tierce.worker.components import decode_components
 from tierce.worker.credentials import Credentials, SecretSource
 from tierce.worker.files import tree_of
+from tierce.worker.urls import redacted
 from unit.worker.remotes import Remotes
 
 OLD = "Wed, 01 Jan 2020 00:00:00 GMT"
@@ -176,7 +177,7 @@ def test_password_is_not_in_what_is_kept(
     remotes.solve(HttpSource(url, "a"))
     [record] = store.records.list()
     operation = decode_components(store.records.components(record.id)).operation
-    assert operation["url"] == http.redacted(url)
+    assert operation["url"] == redacted(url)
     assert "secret" not in str(operation)
 
 
