@@ -64,7 +64,8 @@ class Access:
         agent = self._credentials.agent(DEFAULT_AGENT) if self._credentials else None
         if agent is None:
             raise BuildError(
-                f'fetch repository {redacted(remote)}: no SSH key "default" forwarded from the client',
+                f"fetch repository {redacted(remote)}: "
+                'no SSH key "default" forwarded from the client',
                 hint="give an agent or a key with --ssh default",
             )
         if agent.socket:
