@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from support.program import PROGRAM, Tierce, write_context
+from support.program import PROGRAM, Tierce, outcome_of, write_context
 from tierce import Client
 from tierce.client.builds import BuildRequest
 from tierce.export.outputs import ArchiveOutput, CacheOnly, ImageOutput, LocalOutput, TarballOutput
@@ -427,6 +427,19 @@ def test_layout_that_is_there_gets_one_more_image(
     (out / "index.json").write_text("{")
     outcome = shared.build(app, "-o", f"type=oci,tar=false,dest={out}", status=1)
     assert f"read layout {out}" in outcome.stderr
+
+
+def test_images_that_are_added_to_a_layout_at_once_are_all_in_it(
+    shared: Tierce, app: Path, tmp_path: Path
+) -> None:
+    out, names = tmp_path / "layout", [f"i{number}:1" for number in range(6)]
+    running = [
+        shared.start("build", "-o", f"type=oci,tar=false,dest={out},name={name}", str(app))
+        for name in names
+    ]
+    assert [outcome_of(process).status for process in running] == [0] * len(names)
+    found = {each["annotations"]["io.containerd.image.name"] for each in Layout(out).index}
+    assert found == {f"docker.io/library/{name}" for name in names}
 
 
 def test_equal_builds_give_equal_archives(shared: Tierce, app: Path, tmp_path: Path) -> None:

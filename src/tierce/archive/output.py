@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
 import os
 import stat
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 
 _CANNOT_SEND = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF}
+_NO_LOCKS = {errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
 _SEND_AT_MOST = 1 << 30
 _TAR_END = bytes(2 * BLOCK)
 
@@ -58,7 +60,7 @@ class TarOutput:
 
 
 class DirectoryOutput:
-    """The members as files. Those that are there already with the same size stay as they are."""
+    """The members as files, each of which appears when it is complete."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -84,6 +86,25 @@ class DirectoryOutput:
 
     def finish(self) -> None:
         """Nothing is left to be done."""
+
+
+@contextmanager
+def locked_directory(path: str) -> Iterator[None]:
+    """Be the only one who changes a layout, which is made if it is not there, for the block.
+
+    Its index is read and written again: two at once would lose what one of them adds. Where the
+    file system knows no locks there are none. Raises ArchiveError.
+    """
+    with ExitStack() as cleanup:
+        try:
+            os.makedirs(path, exist_ok=True)
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            cleanup.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise unwritable(path, error) from error
+        yield
 
 
 class Sink:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from tierce.archive.filesystem import export_filesystem
 from tierce.archive.layout import IMAGE_NAME
 from tierce.archive.names import INDEX
-from tierce.archive.output import DirectoryOutput, TarOutput, replaced_file
+from tierce.archive.output import DirectoryOutput, TarOutput, locked_directory, replaced_file
 from tierce.archive.save import SavedImage, Target, write_archive
 from tierce.errors import ArchiveError, BuildError, InvalidValue
 from tierce.export.image import Exported, finish_image
@@ -149,9 +149,10 @@ class _Delivery:
                     write_archive(self._store, [target], TarOutput(stream), docker=docker)
             else:
                 assert isinstance(output.dest, str)
-                others = _other_images(output.dest, target)
                 directory = DirectoryOutput(output.dest)
-                write_archive(self._store, [target], directory, docker=docker, others=others)
+                with locked_directory(output.dest):
+                    others = _other_images(output.dest, target)
+                    write_archive(self._store, [target], directory, docker=docker, others=others)
         return self._exported(output, image, descriptor, names)
 
     def _exported(
