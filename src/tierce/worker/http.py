@@ -9,27 +9,23 @@ import http.client
 import ipaddress
 import re
 import ssl
-import threading
 from contextlib import contextmanager
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 import tierce
 from tierce.errors import BuildError, Cancelled
 from tierce.values import Value
+from tierce.worker.connections import Connections
 from tierce.worker.urls import redacted
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Iterator, Mapping
     from threading import Event
-    from typing import Any
 
 MAX_BYTES = 32 << 30
 """Of one file; more is refused."""
@@ -37,7 +33,6 @@ MAX_BYTES = 32 << 30
 MAX_REDIRECTS = 10  # as Go's client, which BuildKit has
 CONNECT_SECONDS = 30
 SILENCE_SECONDS = 60
-_WAIT_SECONDS = 0.05
 _CHUNK = 1 << 18
 _BAD_ESCAPE = re.compile("%(?![0-9a-fA-F]{2})")
 _STRONG_SECONDS = 60
@@ -143,10 +138,10 @@ class HttpClient:
         host = _ascii(parts.netloc.rpartition("@")[2])
         target = urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
         response: urllib3.BaseHTTPResponse | None = None
-        with _Sockets(cancelled) as sockets:
+        with Connections(cancelled) as connections:
             try:
                 manager = self._manager(parts.scheme, parts.hostname or "", parts.port)
-                sockets.watch(manager)
+                connections.watch(manager)
                 response = manager.request(
                     method,
                     target,
@@ -252,63 +247,6 @@ def _ascii(host: str) -> str:
         return host if host.isascii() else host.encode("idna").decode()
     except UnicodeError:
         return host
-
-
-class _Sockets:
-    """Ends the connections of a request when it is cancelled, whatever they wait for."""
-
-    def __init__(self, cancelled: Event) -> None:
-        self._cancelled = cancelled
-        self._done = threading.Event()
-        self._lock = threading.Lock()
-        self._open: list[socket.socket] = []
-        self._thread = threading.Thread(target=self._wait, name="http-cancel", daemon=True)
-
-    def __enter__(self) -> _Sockets:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def watch(self, manager: urllib3.PoolManager) -> None:
-        """See every connection that is made from now on."""
-        sockets = self
-
-        class Plain(HTTPConnection):
-            def connect(self) -> None:
-                super().connect()
-                sockets.add(self.sock)
-
-        class Secure(HTTPSConnection):
-            def connect(self) -> None:
-                super().connect()
-                sockets.add(self.sock)
-
-        class PlainPool(HTTPConnectionPool):
-            ConnectionCls = Plain
-
-        class SecurePool(HTTPSConnectionPool):
-            ConnectionCls = Secure
-
-        manager.pool_classes_by_scheme = {"http": PlainPool, "https": SecurePool}
-
-    def add(self, connected: Any) -> None:
-        with self._lock:
-            self._open.append(connected)
-
-    def _wait(self) -> None:
-        while not self._done.wait(_WAIT_SECONDS):
-            if not self._cancelled.is_set():
-                continue
-            with self._lock:
-                for each in self._open:
-                    try:
-                        each.shutdown(2)
-                    except OSError:
-                        pass  # it has ended by itself
-                self._open.clear()
 
 
 _STATUS_HINTS = {

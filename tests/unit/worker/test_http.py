@@ -1,6 +1,7 @@
 """Files by HTTP: what is taken from a server, what is refused, and by which way it is asked."""
 
 import gzip
+import socket
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler
@@ -162,6 +163,17 @@ def test_cancelling_ends_a_request_to_a_server_that_never_answers(server: FileSe
             fetch(url)
     finally:
         never.set()
+
+
+def test_cancelling_ends_a_request_to_a_server_that_begins_no_tls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(http, "CONNECT_SECONDS", 3600)
+    fetch = Fetch()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        fetch.cancelled.set()
+        with pytest.raises(Cancelled):
+            fetch(f"https://127.0.0.1:{listener.getsockname()[1]}/a")
 
 
 def test_server_that_stays_silent_is_given_up(
