@@ -226,6 +226,12 @@ def test_labels_of_the_command_line_are_steps_and_unused_arguments_are_told(
     assert labels == '{"ab":"c d","q":"r"}\n'
 
 
+def test_label_that_is_no_text_becomes_one(tierce: Tierce, context: Path) -> None:
+    build(tierce, context, "FROM scratch\nCOPY f /\n", "--label", "a=\udcff", "-t", "x")
+    labels = tierce.run("inspect", "-f", "{{json .Config.Labels}}", "x").stdout
+    assert labels == '{"a":"\ufffd"}\n'
+
+
 def test_stages_before_the_target_are_built_needed_or_not(tierce: Tierce, context: Path) -> None:
     found = build(tierce, context, f"FROM {BASE}\nRUN echo unneeded\nFROM {BASE}\nFROM scratch\n"
                   "COPY f /\n", "-t", "x")  # fmt: skip

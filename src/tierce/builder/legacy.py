@@ -11,6 +11,7 @@ from contextlib import nullcontext
 
 from tierce.builder.contexts import open_context
 from tierce.builder.legacy_words import context_size, refuse, unused_arguments
+from tierce.dockerfile.gotext import well_formed
 from tierce.dockerfile.instructions import Copy, Run, Workdir
 from tierce.errors import StepFailed
 from tierce.export.image import Built, export_image, finish_image
@@ -94,6 +95,9 @@ class LegacyBuild:
         self._mode = request.legacy
         self._tell = request.legacy.listener
         self._listener = listener
+        self._labels = sorted(
+            (well_formed(name), well_formed(value)) for name, value in request.labels
+        )
         self._states: list[State] = []
         self._images: dict[int, Digest | None] = {}
         """The newest image of each stage."""
@@ -163,7 +167,7 @@ class LegacyBuild:
             if instruction.name == "from":
                 break
             before.append(instruction.code)
-        labels = [f"LABEL {name}={value}" for name, value in sorted(self._request.labels)]
+        labels = [f"LABEL {name}={value}" for name, value in self._labels]
         steps = [state for state in self._states if not state.is_trigger]
         total = len(before) + len(steps) + len(labels)
         for number, text in enumerate(before, 1):
@@ -239,7 +243,7 @@ class LegacyBuild:
         """The labels of the command line, each as a step of its own at the end."""
         state = self._states[-1]
         config, added = state.config, dict(state.config.config.labels)
-        for (name, value), text in zip(sorted(self._request.labels), labels):
+        for (name, value), text in zip(self._labels, labels):
             number += 1
             self._tell(StepBegun(number, total, text))
             added[name] = value

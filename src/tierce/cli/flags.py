@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 BINARY_UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+_SIZE_LIMIT = 1 << 63
 
 FORMAT_HELP = """\
 Format output using a custom template:
@@ -202,7 +203,10 @@ def parse_size(text: str) -> int:
     digits = number.removesuffix(unit).rstrip(" ") if unit else number
     if not digits.replace(".", "", 1).isdecimal() or not digits.isascii():
         raise ValueError("must be a size such as 96m or 1.5g")
-    return int(float(digits) * 1024 ** BINARY_UNITS[unit])
+    size = float(digits) * 1024 ** BINARY_UNITS[unit]
+    if size >= _SIZE_LIMIT:
+        raise ValueError("is more than can be counted")
+    return int(size)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -108,6 +108,12 @@ def test_annotations_of_an_output() -> None:
     )
 
 
+def test_annotation_that_is_no_text_becomes_one() -> None:
+    expected = (Annotation("a\ufffd", "b\ufffd"),)
+    assert output("type=image,annotation.a\udcff=b\udcff") == ImageOutput(annotations=expected)
+    assert outputs("--annotation", "a\udcff=b\udcff") == (ImageOutput(annotations=expected),)
+
+
 def test_annotation_flag_goes_to_every_image() -> None:
     assert outputs("--annotation", "a=b=c") == (ImageOutput(annotations=(Annotation("a", "b=c"),)),)
     found = outputs("--annotation", "a=b", "-o", "d", "-o", "type=oci,dest=x")

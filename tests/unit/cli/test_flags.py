@@ -183,6 +183,8 @@ def test_mistakes_are_refused_in_the_words_of_docker(
         ("-n x", "x", "-n, --limit", "must be a whole number"),
         ("--cpus x", "x", "--cpus", "must be a number"),
         ("-m x", "x", "-m, --memory", "must be a size such as 96m or 1.5g"),
+        ("-m 8e", "8e", "-m, --memory", "must be a size such as 96m or 1.5g"),
+        (f"-m {'9' * 400}", "9" * 400, "-m, --memory", "is more than can be counted"),
         ("-e =x", "=x", "-e, --env", "the name before '=' is missing"),
     ],
 )

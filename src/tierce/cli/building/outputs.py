@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tierce.dockerfile.gotext import parse_bool
+from tierce.dockerfile.gotext import parse_bool, well_formed
 from tierce.dockerfile.mounts import split_fields
 from tierce.dockerfile.suggest import did_you_mean
 from tierce.errors import InvalidValue, UsageError
@@ -99,7 +99,7 @@ def outputs_of(options: Parsed, session: Session) -> tuple[Output, ...]:
 
 def annotations_of(text: str) -> list[Annotation]:
     """The annotations of `[PLACE[PLATFORM][,PLACE…]:]KEY=VALUE`. Raises UsageError."""
-    name, found, value = text.partition("=")
+    name, found, value = well_formed(text).partition("=")
     if not text:
         return []
     if not found:
@@ -287,9 +287,10 @@ class _Reader:
     def _own_annotations(self) -> list[Annotation]:
         """`annotation[-PLACE][[PLATFORM]].KEY=VALUE`."""
         found = []
-        for name, value in self._attributes.items():
-            if not name.startswith(_ANNOTATION):
+        for attribute, text in self._attributes.items():
+            if not attribute.startswith(_ANNOTATION):
                 continue
+            name, value = well_formed(attribute), well_formed(text)
             # The platform may have dots of its own; the key begins after it.
             head, bracket, rest = name.partition("[")
             if bracket and "." not in head:
