@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from tierce.builder.named import NamedContexts
     from tierce.dockerfile.parser import Dockerfile
     from tierce.frontend.options import Plan
+    from tierce.graph.vertex import Vertex
     from tierce.oci.digest import Digest
     from tierce.solver.progress import Listener, VertexWarning
     from tierce.solver.types import CacheRecords
@@ -113,7 +114,7 @@ class _Build:
         )
         self._sources = opened.sources
         definition = opened.definition
-        self._options = self._options.replace(context=opened.context)
+        self._options = self._options.replace(context=opened.context, source_time=self._source_time)
         warnings = Warnings(definition, self._listener)
         linter = warnings.linter(self._options.build_args)
         dockerfile = parse(definition.text, definition.name)
@@ -162,6 +163,13 @@ class _Build:
             environment = dict(self._request.environment) or None
             self._sources = worker.remote.RemoteSources(self._store, environment, self._credentials)
         return self._sources
+
+    def _source_time(self, source: Vertex) -> int | None:
+        fetching = builder.remote.Fetching(
+            *(self._store, self._request, self._listener, self._cancelled, self._credentials),
+            self._remote_sources(),
+        )
+        return fetching.time_of(source)
 
     def _records(self, platform: Platform) -> CacheRecords:
         records: CacheRecords = self._store.records

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tierce.dockerfile.instructions import Copy, Run
+from tierce.oci.epoch import EPOCH
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -67,12 +68,12 @@ def _refusal(dockerfile: Dockerfile, command: Run | Copy, what: str) -> Dockerfi
 
 
 def unused_arguments(request: BuildRequest, dockerfile: Dockerfile) -> tuple[str, ...]:
-    """The build arguments for which there is no ARG, sorted; proxies need none."""
+    """The build arguments for which there is no ARG, sorted; proxies and the time need none."""
     declared = {
         word.partition("=")[0]
         for instruction in dockerfile.instructions
         if instruction.name == "arg"
         for word in instruction.arguments.split()
     }
-    given = {name for name, _ in request.build_args}
+    given = {name for name, _ in request.build_args if name != EPOCH}
     return tuple(sorted(name for name in given - declared if name.lower() not in _PREDEFINED))

@@ -9,12 +9,15 @@ from tierce import frontend
 from tierce.builder.build import BuildLocks
 from tierce.builder.definition import MAX_BYTES, Definition, too_large
 from tierce.errors import BuildError, InvalidValue
-from tierce.graph.ops import BlobSource, Copy, CopyPart, HttpSource, Scratch
+from tierce.graph.ops import BlobSource, Copy, CopyPart, GitSource, HttpSource, Scratch
 from tierce.graph.vertex import Vertex
 from tierce.layer.compression import BZIP2_MAGIC, GZIP_MAGIC, XZ_MAGIC
+from tierce.oci.epoch import EPOCH
+from tierce.solver.reporting import reported_step
 from tierce.solver.scheduler import Solver
+from tierce.solver.step import RunningStep
 from tierce.values import Value
-from tierce.worker.archives import is_tar_header
+from tierce.worker.archives import is_tar_header, newest_time
 from tierce.worker.files import tree_of
 from tierce.worker.remote import RemoteSources
 from tierce.worker.results import FileSystem
@@ -24,6 +27,7 @@ from tierce.worker.worker import BuildWorker
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from threading import Event
 
     from tierce.builder.request import BuildRequest
@@ -62,13 +66,15 @@ class Fetching:
         listener: Listener,
         cancelled: Event,
         credentials: Credentials | None = None,
+        sources: RemoteSources | None = None,
     ) -> None:
+        """With `sources`, the build has some already."""
         self._store = store
         self._request = request
         self._listener = listener
         self._cancelled = cancelled
         environment = dict(request.environment) or None
-        self.sources = RemoteSources(store, environment, credentials)
+        self.sources = sources or RemoteSources(store, environment, credentials)
 
     def open_context(self) -> RemoteContext:
         """The context of the request. Raises BuildError, Cancelled, RuntimeUnavailable."""
@@ -85,11 +91,11 @@ class Fetching:
         if url is None:
             source = HttpSource(request.context, _FILE)
             return self._unpacked(Vertex(source, name=_LOADING))
-        keep = dict(request.build_args).get(_KEEP_GIT) or ""
+        keep = self._argument(_KEEP_GIT)
         git = frontend.remote.git_context(
             url, keep_git_directory=keep.lower() in ("1", "t", "true")
         )
-        if request.source_date_epoch is not None:
+        if request.source_date_epoch is not None or self._argument(EPOCH):
             git = git.replace(commit_times=True)
         vertex = Vertex(git, name=f"[internal] load git source {redacted(request.context)}")
         return RemoteContext(vertex, self._solve(vertex))
@@ -120,6 +126,35 @@ class Fetching:
         if len(text) > MAX_BYTES:
             raise too_large(redacted(url))
         return Definition("Dockerfile", text, vertex.digest)
+
+    def time_of(self, source: Vertex) -> int | None:
+        """When what a source brings was made, in seconds since 1970; None where nothing tells.
+
+        That is the time of a commit, what a server says of a file, or else the time of the newest
+        file in it. Raises BuildError, Cancelled, RuntimeUnavailable.
+        """
+        found = list(_remote_sources(source))
+        if len(found) != 1:
+            return None
+        [vertex] = found
+        op = vertex.op
+        with reported_step(f"[internal] resolve {EPOCH}", self._listener):
+            if isinstance(op, GitSource):
+                with RunningStep(Vertex(op), self._listener, self._cancelled) as step:
+                    return self.sources.commit_time(vertex, step)
+            assert isinstance(op, HttpSource | BlobSource)
+            tree = tree_of(self._store, self._solve(vertex))
+            entry = tree.lookup(op.name)
+            assert entry is not None
+            # As in BuildKit, nothing is asked of a server where the checksum says it all.
+            if entry.mtime_ns and isinstance(op, HttpSource) and not op.checksum:
+                return entry.mtime_ns // 10**9
+            return newest_time(tree.content(entry))
+
+    def _argument(self, name: str) -> str:
+        arguments = dict(self._request.build_args)
+        given = arguments.get(name, "")
+        return dict(self._request.environment).get(name, "") if given is None else given
 
     def _taken_in(self) -> Vertex:
         """The archive of the request, as content of the store."""
@@ -167,6 +202,14 @@ class Fetching:
         with open(content.path, "rb") as file:
             file.seek(content.offset)
             return file.read(min(size, content.size))
+
+
+def _remote_sources(vertex: Vertex) -> Iterator[Vertex]:
+    """Those that the files of a vertex come from."""
+    if isinstance(vertex.op, GitSource | HttpSource | BlobSource):
+        yield vertex
+    for each in vertex.inputs:
+        yield from _remote_sources(each)
 
 
 def is_archive(head: bytes) -> bool:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from tierce.frontend import documents, remote
+    from tierce.frontend import documents, epoch, remote
 
-__all__ = ["documents", "remote"]
+__all__ = ["documents", "epoch", "remote"]
 
 
 def __getattr__(name: str) -> object:

@@ -6,12 +6,12 @@ from tierce.dockerfile import words
 from tierce.dockerfile.instructions import Arg
 from tierce.dockerfile.parser import Dockerfile
 from tierce.errors import InvalidValue
-from tierce.oci.epoch import EPOCH, checked_epoch, parse_epoch
+from tierce.oci.epoch import EPOCH, checked_epoch, is_number, parse_epoch
 from tierce.oci.platform import Platform
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 NOT_IN_ENVIRONMENT = frozenset(["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"])
 """Arguments for the builder that commands never see, though they are declared."""
@@ -57,14 +57,23 @@ def apply_global(
                 arguments[declaration.name] = value
 
 
-def epoch_of(
-    given: Mapping[str, str], arguments: Mapping[str, str], default: int | None
-) -> int | None:
-    """The time that the image shall tell, in seconds since 1970. Raises UsageError."""
-    text = given.get(EPOCH) or arguments.get(EPOCH) or ""
+def epoch_of(text: str, default: int | None, resolve: Callable[[str], int | None]) -> int | None:
+    """The time that the image shall tell, in seconds since 1970.
+
+    `text` is the argument for it; `resolve` is asked what has the name that it is. Raises
+    UsageError, and what `resolve` raises.
+    """
     if text:
-        return parse_epoch(text)
+        found = parse_epoch(text) if is_number(text) else resolve(text)
+        return None if found is None else checked_epoch(found)
     return None if default is None else checked_epoch(default)
+
+
+def with_epoch(values: Mapping[str, str], epoch: int | None) -> dict[str, str]:
+    """Arguments in which the time is the number that it turned out to be, or is not set."""
+    if epoch is None:
+        return {name: value for name, value in values.items() if name != EPOCH}
+    return {name: str(epoch) if name == EPOCH else value for name, value in values.items()}
 
 
 def proxies(given: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 
+from tierce import frontend
 from tierce.dockerfile import lint, words
 from tierce.dockerfile.gotext import well_formed
 from tierce.dockerfile.instructions import Arg, Command, Copy, From, Run, Workdir
@@ -26,6 +27,7 @@ from tierce.graph import ops
 from tierce.graph.ops import Exec, ImageSource, MakeDirectory, Scratch
 from tierce.graph.vertex import Vertex
 from tierce.oci.config import History, ImageConfig
+from tierce.oci.epoch import EPOCH
 from tierce.oci.platform import Platform
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
@@ -90,10 +92,9 @@ class Lowering:
         instructions = read_all(dockerfile, linter)
         self.global_declarations = _before_stages(instructions)
         self._arguments = self._global_arguments(instructions)
+        self._epoch = self._resolve_epoch(instructions)
+        options = self._options
         self.graph = StageGraph(dockerfile, instructions, self._arguments, linter, options.contexts)
-        self._epoch = arguments.epoch_of(
-            options.build_args, self._arguments, options.source_date_epoch
-        )
         self._context = Context(dockerfile, options, self._arguments, linter)
         self._context.proxies = arguments.proxies(options.build_args)
         self._context.created = _time_text(self._epoch)
@@ -122,6 +123,22 @@ class Lowering:
         self._check_defaults(stages)
         arguments.apply_global(result, self.global_declarations, given, self._dockerfile)
         return result
+
+    def _resolve_epoch(self, instructions: list[From | Command]) -> int | None:
+        """The time that the image shall tell. As in BuildKit, the argument becomes a number."""
+        given, declared = self._options.build_args, self._arguments
+        text = given.get(EPOCH, declared.get(EPOCH, ""))
+        found = arguments.epoch_of(
+            text,
+            self._options.source_date_epoch,
+            lambda name: frontend.epoch.resolve_epoch(
+                *(name, self._dockerfile, instructions, declared, self._options, self._target)
+            ),
+        )
+        if text:
+            self._options = self._options.replace(build_args=arguments.with_epoch(given, found))
+            self._arguments = arguments.with_epoch(declared, found)
+        return found
 
     def _check_defaults(self, stages: list[From]) -> None:
         defaults = dict(self.predefined)

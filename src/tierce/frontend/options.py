@@ -37,9 +37,10 @@ class Options(Value):
     `no_cache_stages` those of some stages. `network` is "default", "host" or "none".
     `show_platform` puts the platform into the names of steps, as builds for several do.
     `source_date_epoch` (seconds) is the time that the history tells; a build argument
-    SOURCE_DATE_EPOCH says the same and wins. `allow` are entitlements (`frontend.entitlements`),
-    `limits` what each RUN may use. With `in_order`, the stages before the target are built
-    whether it needs them or not.
+    SOURCE_DATE_EPOCH says the same and wins. It may also name a context or a stage: `source_time`
+    knows the time of what a source brings (seconds, None where nothing tells). `allow` are
+    entitlements (`frontend.entitlements`), `limits` what each RUN may use. With `in_order`, the
+    stages before the target are built whether it needs them or not.
 
     `context` is the build context, None for the directory of the caller. `contexts` are others
     by name, which replace stages and images that are called so: "target:NAME" is a stage, for
@@ -63,6 +64,7 @@ class Options(Value):
     context: Vertex | None = None
     contexts: Mapping[str, str] = {}
     load_context: Callable[[str, Platform], NamedContext] | None = None
+    source_time: Callable[[Vertex], int | None] | None = None
 
 
 class Layer(Value):

@@ -125,6 +125,20 @@ def open_archive(content: Content, name: str, spool: Spool) -> Archive | None:
         raise _failed(name, error) from error
 
 
+def newest_time(content: Content) -> int | None:
+    """The time of the newest file in an archive, in seconds since 1970; None if it is none."""
+    newest = None
+    try:
+        with open(content.path, "rb", buffering=0) as file:
+            window = io.BufferedReader(_Window(file, content.offset, content.size), _CHUNK)
+            for entry, _ in read_layer(open_decompressed(window)):
+                if entry.kind in {"file", "hardlink"}:
+                    newest = max(entry.mtime_ns, entry.mtime_ns if newest is None else newest)
+    except LayerError:
+        return None
+    return None if newest is None else newest // 10**9
+
+
 def unpack(archive: Archive, draft: LayerDraft, top: str, owner: Owner | None) -> None:
     """Put all entries of an archive below `top`, which is a directory of the draft.
 

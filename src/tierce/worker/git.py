@@ -91,14 +91,7 @@ class GitFetcher:
     def fetch(self, op: GitSource, commit: Commit, step: Step) -> FileSystem:
         """The tree of a commit that was resolved. Raises as `resolve`, and StoreError."""
         repository = self._store.paths.repository(_name(op.remote))
-        with (
-            self._locked(repository.name, step.cancelled),
-            self._access.agent(op.remote) as agent,
-            reported(f"fetch repository {redacted(op.remote)}"),
-        ):
-            git = self._program(op, step, agent)
-            bare = _Bare(repository, git, len(commit.id))
-            bare.bring(op, commit)
+        with self._brought(op, commit, step) as (bare, git):
             # What a killed build left here has no other use.
             shutil.rmtree(repository / "checkouts", ignore_errors=True)
             (repository / "checkouts").mkdir()
@@ -107,6 +100,25 @@ class GitFetcher:
                 if op.commit_times:
                     _set_times(tree, git.commit_time(bare.directory, commit.id))
                 return files.gather(self._store, LocalTree(tree, None, DigestCache("")), "/")
+
+    def commit_time(self, op: GitSource, commit: Commit, step: Step) -> int:
+        """When a commit was made, in seconds since 1970. Raises as `fetch`."""
+        with self._brought(op, commit, step) as (bare, git):
+            return git.commit_time(bare.directory, commit.id)
+
+    @contextmanager
+    def _brought(self, op: GitSource, commit: Commit, step: Step) -> Iterator[tuple[_Bare, Git]]:
+        """The repository with a commit in it, for nobody else while the block runs."""
+        repository = self._store.paths.repository(_name(op.remote))
+        with (
+            self._locked(repository.name, step.cancelled),
+            self._access.agent(op.remote) as agent,
+            reported(f"fetch repository {redacted(op.remote)}"),
+        ):
+            git = self._program(op, step, agent)
+            bare = _Bare(repository, git, len(commit.id))
+            bare.bring(op, commit)
+            yield bare, git
 
     def _trusted(self, op: GitSource) -> Commit:
         """The commit of the checksum, without a look at what the reference stands for."""

@@ -94,6 +94,15 @@ class RemoteSources:
         assert commit is not None
         return self._git.fetch(op, commit, step)
 
+    def commit_time(self, vertex: Vertex, step: Step) -> int:
+        """When the commit of a git source was made, in seconds since 1970. Raises as `run`."""
+        op = vertex.op
+        assert isinstance(op, GitSource)
+        self.resolve(vertex, step)
+        commit = self._known[vertex.op_digest].commit
+        assert commit is not None
+        return self._git.commit_time(op, commit, step)
+
     def components(self, vertex: Vertex) -> bytes:
         """What is kept with the record of a source that was fetched."""
         facts = dict(self._known[vertex.op_digest].facts)

@@ -8,7 +8,7 @@ from tierce.cli.limitflags import LIMIT_NAMES
 from tierce.cli.table import load_module
 from tierce.client.builds import BuildRequest
 from tierce.errors import UsageError
-from tierce.oci.epoch import EPOCH, parse_epoch
+from tierce.oci.epoch import EPOCH
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def request_of(options: Parsed, session: Session) -> BuildRequest:
         dockerfile=found_dockerfile(context, dockerfile),
         dockerfile_text=text,
         tags=tuple(options.texts("tag")),
-        build_args=tuple(options.pairs("build-arg")),
+        build_args=_arguments(options, session),
         labels=tuple((name, value or "") for name, value in options.pairs("label")),
         target=options.text("target"),
         platform=options.text("platform"),
@@ -62,7 +62,6 @@ def request_of(options: Parsed, session: Session) -> BuildRequest:
         network=options.text("network"),
         add_hosts=tuple(host_of(text) for text in options.texts("add-host")),
         environment=tuple(environ.items()),
-        source_date_epoch=epoch_of(options, session),
         outputs=_outputs(options, session),
         squash=options.flag("squash"),
         explain=options.flag("explain"),
@@ -136,8 +135,9 @@ def host_of(text: str) -> tuple[str, str]:
     raise UsageError(f"invalid host: {text}", hint="write it as name:address")
 
 
-def epoch_of(options: Parsed, session: Session) -> int | None:
-    """SOURCE_DATE_EPOCH, as a build argument or from the environment. Raises UsageError."""
-    given = dict(options.pairs("build-arg"))
-    text = given.get(EPOCH) or session.environ.get(EPOCH, "")
-    return parse_epoch(text) if text else None
+def _arguments(options: Parsed, session: Session) -> tuple[tuple[str, str | None], ...]:
+    """The build arguments; as with buildx, SOURCE_DATE_EPOCH is one of them where it is set."""
+    given = tuple(options.pairs("build-arg"))
+    if session.environ.get(EPOCH) and EPOCH not in dict(given):
+        return (*given, (EPOCH, None))
+    return given
