@@ -123,14 +123,15 @@ def prune_contexts(
         found = []
         with os.scandir(store.paths.contexts) as entries:
             for entry in entries:
-                status = entry.stat(follow_symlinks=False)
-                found.append((status.st_mtime, status.st_size, entry.path))
+                status = _status(entry)
+                if status is not None:
+                    found.append((status.st_mtime, status.st_size, entry.path))
         total = sum(size for _, size, _ in found)
         for changed, size, path in sorted(found):
             too_old = max_age_seconds is not None and now - changed > max_age_seconds
             if total <= max_bytes and not too_old:
                 break
-            os.unlink(path)
+            store.trash.throw(store.paths.contexts / os.path.basename(path))
             total -= size
             freed += size
     return freed
@@ -153,8 +154,17 @@ def prune_logs(store: Store, *, until: float = float("inf")) -> None:
     until = min([until, *(lease.started for lease in store.leases.living())])
     with reported("prune logs"), os.scandir(store.paths.logs) as entries:
         for entry in entries:
-            if entry.stat(follow_symlinks=False).st_mtime < until:
+            status = _status(entry)
+            if status is not None and status.st_mtime < until:
                 store.trash.throw(store.paths.logs / entry.name)
+
+
+def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
+    """What a file is like; None when a build, or another prune, has removed it by now."""
+    try:
+        return entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return None
 
 
 def _images_in_use(store: Store) -> set[str]:

@@ -5,6 +5,8 @@ import subprocess
 import sys
 import threading
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from tierce.store.prune import (
     prune_cache_mounts,
     prune_contexts,
     prune_images,
+    prune_logs,
     prune_records,
     prune_repositories,
 )
@@ -282,6 +285,27 @@ def test_contexts_go_oldest_first(store: Store) -> None:
     assert prune_contexts(store, max_bytes=250) == 100
     assert sorted(os.listdir(store.paths.contexts)) == ["middle", "new"]
     assert prune_contexts(store, max_age_seconds=1000) == 200
+
+
+@pytest.mark.parametrize("prune", [lambda store: prune_contexts(store, max_bytes=0), prune_logs])
+def test_prune_does_not_mind_files_that_go_meanwhile(
+    store: Store, prune: Callable[[Store], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+    for directory in (store.paths.contexts, store.paths.logs):
+        for name in ("a", "b"):
+            (Path(directory) / name).write_bytes(b"x")
+
+    @contextmanager
+    def late(path: Path) -> Iterator[list[os.DirEntry[str]]]:
+        with scandir(path) as entries:
+            found = list(entries)
+        os.unlink(path / "a")
+        yield found
+
+    monkeypatch.setattr(os, "scandir", late)
+    prune(store)
+    assert "b" not in os.listdir(store.paths.contexts) or "b" not in os.listdir(store.paths.logs)
 
 
 def test_prune_of_repositories_spares_those_that_are_worked_on(store: Store) -> None:
