@@ -195,8 +195,11 @@ def _files(
     measured: Measurements, directory: os.PathLike[str], kind: str, description: str
 ) -> Iterator[CacheItem]:
     """What is kept in a directory, each by the name of a hash."""
-    with os.scandir(directory) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
+    try:
+        with os.scandir(directory) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return  # an older store, which never had any
     for entry in found:
         try:
             changed = entry.stat(follow_symlinks=False).st_mtime

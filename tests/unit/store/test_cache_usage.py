@@ -203,3 +203,9 @@ def test_repository_that_is_being_fetched_stays(store: Store) -> None:
         assert prune_cache(store).items == ()
     assert len(prune_cache(store).items) == 1
     assert cache_usage(store).items == ()
+
+
+def test_store_that_never_fetched_a_repository_has_none(store: Store) -> None:
+    store.paths.repositories.rmdir()
+    assert cache_usage(store).items == ()
+    assert prune_cache(store).items == ()
