@@ -471,3 +471,78 @@ def test_addresses_are_shown_and_kept_without_who_logs_in(
         assert "xxxxx" in shown.stderr
         assert "t0ken" not in shown.stdout + shown.stderr
         assert "s0me" not in shown.stdout + shown.stderr
+
+
+# SOURCE_DATE_EPOCH
+
+TELL_EPOCH = """\
+ARG SOURCE_DATE_EPOCH=1
+FROM golden-base
+ARG SOURCE_DATE_EPOCH
+RUN echo "epoch is ${SOURCE_DATE_EPOCH-unset}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "expected"),
+    [
+        ((), {}, "1"),
+        ((), {"SOURCE_DATE_EPOCH": "1600000000"}, "1600000000"),
+        (("SOURCE_DATE_EPOCH=7",), {"SOURCE_DATE_EPOCH": "1600000000"}, "7"),
+        (("SOURCE_DATE_EPOCH",), {"SOURCE_DATE_EPOCH": "1600000000"}, "1600000000"),
+        (("SOURCE_DATE_EPOCH=context",), {}, "unset"),
+    ],
+)
+def test_epoch_of_the_environment_is_a_build_argument(
+    shared: Tierce,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    environment: dict[str, str],
+    expected: str,
+) -> None:
+    context = str(write_context(tmp_path / "context", TELL_EPOCH))
+    arguments = [f"--build-arg={word}" for word in words]
+    outcome = shared.run(
+        "build", "--no-cache", "--progress", "plain", *arguments, context, environment=environment
+    )
+    assert f"epoch is {expected}\n" in outcome.stderr
+
+
+def test_epoch_is_the_time_of_an_archive_on_standard_input(shared: Tierce) -> None:
+    raw = tar_of(
+        [
+            {"path": "Dockerfile", "text": TELL_EPOCH, "mtime": 1500000000},
+            {"path": "a", "text": "A", "mtime": 1500000001},
+        ]
+    )
+    words = ("--no-cache", "--build-arg", "SOURCE_DATE_EPOCH=context", "-")
+    assert "epoch is 1500000001\n" in build(shared, *words, stdin=raw).stderr
+
+
+def test_source_of_the_epoch_is_fetched_once(tierce: Tierce, server: FileServer) -> None:
+    url = server.put("/a", b"text", Last_Modified="Wed, 01 Jan 2020 00:00:00 GMT")
+    text = f"""\
+ARG SOURCE_DATE_EPOCH=source
+FROM scratch AS source
+ADD {url} /
+FROM scratch
+COPY --from=source /a /
+"""
+    build(tierce, "-t", "app", "-", stdin=text.encode())
+    assert server.requests == ["GET /a"]
+    [image] = json.loads(tierce.run("image", "inspect", "app").stdout)
+    assert image["Created"] == "2020-01-01T00:00:00Z"
+
+
+def test_secret_token_of_the_epochs_source_is_not_shown(
+    tierce: Tierce, tmp_path: Path, server: FileServer
+) -> None:
+    for path in ("x.git", "x.tar"):
+        url = f"{server.url}/{path}".replace("http://", "http://s0me:t0ken@")
+        text = (
+            "ARG SOURCE_DATE_EPOCH=source\nFROM scratch AS source\nARG U\nADD $U /\nFROM scratch\n"
+        )
+        words = ("--build-arg", f"U={url}", str(write_context(tmp_path / "c", text)))
+        shown = build(tierce, *words, status=1)
+        assert "xxxxx" in shown.stderr
+        assert "t0ken" not in shown.stdout + shown.stderr

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tierce.oci.platform import Platform
 
 _CONTEXT = "context"
+_SHOWN = f"[internal] load source of {EPOCH}"
 
 
 def resolve_epoch(
@@ -124,7 +125,7 @@ def _added(command: Copy, known: Mapping[str, str], rules: words.Rules) -> Verte
     command = command.replace(checksum=words.expand(command.checksum, known, rules))
     repository = frontend.remote.git_source(command, text) if is_git(text) else None
     if repository is not None:
-        return Vertex(repository, name=f"[internal] load git source {text}")
+        return Vertex(repository, name=_SHOWN)
     if is_url(text):
-        return Vertex(frontend.remote.http_source(command, text)[0], name=f"[internal] load {text}")
+        return Vertex(frontend.remote.http_source(command, text)[0], name=_SHOWN)
     raise InvalidValue(f"{EPOCH} stage source must be a single HTTP(S) or Git ADD")

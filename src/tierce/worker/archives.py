@@ -126,12 +126,15 @@ def open_archive(content: Content, name: str, spool: Spool) -> Archive | None:
 
 
 def newest_time(content: Content) -> int | None:
-    """The time of the newest file in an archive, in seconds since 1970; None if it is none."""
+    """The time of the newest file in an archive, in seconds since 1970; None if it is none.
+
+    Raises BuildError for one that is too large, OSError.
+    """
     newest = None
     try:
         with open(content.path, "rb", buffering=0) as file:
             window = io.BufferedReader(_Window(file, content.offset, content.size), _CHUNK)
-            for entry, _ in read_layer(open_decompressed(window)):
+            for entry, _ in read_layer(_Bounded(open_decompressed(window))):
                 if entry.kind in {"file", "hardlink"}:
                     newest = max(entry.mtime_ns, entry.mtime_ns if newest is None else newest)
     except LayerError:
@@ -212,6 +215,21 @@ def _join(directory: str, name: str) -> str:
 def _failed(name: str, error: LayerError | OSError) -> BuildError:
     message = error.message if isinstance(error, LayerError) else error.strerror or str(error)
     return BuildError(f"add {name}: {message}")
+
+
+class _Bounded:
+    """A stream that is refused once it has given too much."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._left = MAX_BYTES
+
+    def read(self, size: int, /) -> bytes:
+        data = self._stream.read(size)
+        self._left -= len(data)
+        if self._left < 0:
+            raise BuildError(f"decompress archive: larger than {MAX_BYTES} bytes")
+        return data
 
 
 class _Window(io.RawIOBase):

@@ -15,9 +15,10 @@ import pytest
 from backports import zstd
 
 from tierce.errors import BuildError
+from tierce.layer.entry import Content
 from tierce.store import Store
 from tierce.worker import archives
-from tierce.worker.archives import is_tar_header
+from tierce.worker.archives import is_tar_header, newest_time
 from tierce.worker.copy import Copier
 from tierce.worker.draft import LayerDraft
 from unit.worker.trees import (
@@ -128,6 +129,52 @@ def test_archive_that_is_a_bomb_is_refused(adding: Adding, monkeypatch: pytest.M
     assert len(bomb) < 10_000
     with pytest.raises(BuildError, match="larger than 1048576 bytes"):
         adding(bomb)
+
+
+def newest(tmp_path: Path, data: bytes) -> int | None:
+    path = tmp_path / "archive"
+    path.write_bytes(b"before" + data + b"after")
+    return newest_time(Content(str(path), 6, len(data)))
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, lzma.compress, bz2.compress])
+def test_newest_file_of_an_archive_is_found(
+    tmp_path: Path, compress: Callable[[bytes], bytes]
+) -> None:
+    members = [("a", 5), ("b", 7), ("c", 6)]
+    data = b"".join(timed_tar(name, "file", seconds)[:512] for name, seconds in members)
+    assert newest(tmp_path, compress(data + bytes(1024))) == 7
+
+
+def timed_tar(name: str, kind: str, seconds: int) -> bytes:
+    info = tarfile.TarInfo(name)
+    info.type, info.mtime, info.linkname = KINDS[kind], seconds, "a"
+    return info.tobuf() + bytes(1024)
+
+
+@pytest.mark.parametrize("kind", ["dir", "symlink", "fifo"])
+def test_only_files_make_an_archive_newer(tmp_path: Path, kind: str) -> None:
+    assert newest(tmp_path, timed_tar("a", kind, 9)) is None
+    assert newest(tmp_path, timed_tar("a", "file", 5)[:512] + timed_tar("b", kind, 9)) == 5
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"text", b"x" * 4096, gzip.compress(b"text"), gzip.compress(b"x" * 4096)[:20]]
+)
+def test_what_is_no_archive_has_no_newest_file(tmp_path: Path, data: bytes) -> None:
+    assert newest(tmp_path, data) is None
+
+
+def test_newest_file_is_not_looked_for_in_a_bomb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archives, "MAX_BYTES", 1 << 20)
+    for bomb in (
+        tar_of(("a", "file", "0" * (2 << 20))),
+        timed_tar("a", "file", 1) + bytes(2 << 20),
+    ):
+        with pytest.raises(BuildError, match="larger than 1048576 bytes"):
+            newest(tmp_path, gzip.compress(bomb))
 
 
 @pytest.mark.parametrize(
