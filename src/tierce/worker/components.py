@@ -32,6 +32,8 @@ _LEVEL = 1  # names shrink by a factor of ten at once; digests never do
 _INFLATED_AT_MOST = 256 << 20
 _HEX = 2 * FACT_BYTES
 _CHECKSUM = 4
+_DEPTH = 16
+"""Values of an operation in each other, of which it has four; what has more is not ours."""
 _SHORTEST_SECRET = 4
 """Characters; anything shorter is found by chance everywhere."""
 
@@ -122,8 +124,10 @@ def decode_components(data: bytes) -> Components:
             content = shown[place * _HEX : (place + 1) * _HEX]
             files[name] = Fact(texts[number], "" if texts[number].startswith("dir ") else content)
         operation = head["operation"]
-        if not isinstance(operation, dict):
+        if not isinstance(operation, dict) or _is_deep(operation, _DEPTH):
             raise TypeError("it has no operation")
+        if "env" in operation:
+            operation["env"] = [[str(name), str(value)] for name, value in operation["env"]]
         return Components(
             operation,
             tuple(Input(*[str(part) for part in each]) for each in head["inputs"]),
@@ -132,6 +136,15 @@ def decode_components(data: bytes) -> Components:
         )
     except (ValueError, TypeError, KeyError, IndexError, RecursionError, zlib.error) as error:
         raise StoreError(f"read components of a cache record: {error}") from error
+
+
+def _is_deep(value: Any, depth: int) -> bool:
+    """Whether lists, or what has names, stand in each other more than `depth` times."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return False
+    return depth == 0 or any(_is_deep(each, depth - 1) for each in value)
 
 
 def without(secrets: Sequence[str], text: str) -> str:

@@ -103,14 +103,14 @@ class RemoteSources:
         assert commit is not None
         return self._git.commit_time(op, commit, step)
 
-    def components(self, vertex: Vertex) -> bytes:
-        """What is kept with the record of a source that was fetched."""
+    def components(self, vertex: Vertex, secrets: Sequence[str] = ()) -> bytes:
+        """What is kept with the record of a source that was fetched, without secret values."""
         facts = dict(self._known[vertex.op_digest].facts)
         if isinstance(vertex.op, HttpSource):
             facts["url"] = worker.urls.redacted(vertex.op.url)
         elif isinstance(vertex.op, GitSource):
             facts["remote"] = worker.urls.redacted(vertex.op.remote)
-        return encode_components(vertex, [], [], facts=facts)
+        return encode_components(vertex, [], [], secrets, facts)
 
     # HTTP
 

@@ -219,7 +219,7 @@ class BuildWorker:
     ) -> bytes:
         """What the key of a step that was run is made of, with the files that it read."""
         if not vertex.inputs:
-            return self._remote.components(vertex)
+            return self._remote.components(vertex, self._secrets)
         read = _inputs_by_content(vertex.op)
         keys = ["" if index in read else key for index, key in enumerate(input_keys)]
         selections = self._selections(vertex, inputs, listed=True) or []

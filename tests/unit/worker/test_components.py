@@ -1,8 +1,11 @@
 """What is kept of a step, to explain later misses by: form, size, secrets, damage."""
 
+import json
 import os
+import zlib
 from array import array
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -110,3 +113,31 @@ def test_damaged_components_are_refused(damage: Callable[[bytes], bytes]) -> Non
     data = encoded(selected({"a": "file 644 0 0", "b": "dir 755 0 0"}))
     with pytest.raises(StoreError, match="components"):
         decode_components(damage(data))
+
+
+def of_elsewhere(**members: Any) -> bytes:
+    """Components with an operation that tierce did not write."""
+    data = encode_components(Vertex(LocalSource("context")), [], [])
+    inflater = zlib.decompressobj()
+    head = json.loads(inflater.decompress(data))
+    head["operation"] |= members
+    return zlib.compress(json.dumps(head).encode()) + inflater.unused_data
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"env": 1},
+        {"env": [1]},
+        {"env": [["a"]]},
+        {"args": json.loads("[" * 500 + "]" * 500)},
+    ],
+)
+def test_operations_of_elsewhere_that_make_no_sense_are_refused(members: dict[str, Any]) -> None:
+    with pytest.raises(StoreError, match="components"):
+        decode_components(of_elsewhere(**members))
+
+
+def test_variables_of_elsewhere_are_texts() -> None:
+    found = decode_components(of_elsewhere(env=[["a", 1], "bc"])).operation
+    assert found["env"] == [["a", "1"], ["b", "c"]]

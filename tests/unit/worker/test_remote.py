@@ -1,18 +1,22 @@
 """Files as sources: known by their content, asked for again only as much as is needed."""
 
 from collections.abc import Iterator
+from threading import Event
 
 import pytest
 
 from support.servers import FileServer, file_server
 from tierce.errors import BuildError
 from tierce.graph.ops import BlobSource, HttpSource
+from tierce.graph.vertex import Vertex
 from tierce.oci.digest import Digest
+from tierce.solver.step import RunningStep
 from tierce.store import Store
 from tierce.worker import http
 from tierce.worker.components import decode_components
 from tierce.worker.credentials import Credentials, SecretSource
 from tierce.worker.files import tree_of
+from tierce.worker.remote import RemoteSources
 from tierce.worker.urls import redacted
 from unit.worker.remotes import Remotes
 
@@ -179,6 +183,18 @@ def test_password_is_not_in_what_is_kept(
     operation = decode_components(store.records.components(record.id)).operation
     assert operation["url"] == redacted(url)
     assert "secret" not in str(operation)
+
+
+def test_secret_in_an_address_is_not_in_what_is_kept(
+    remotes: Remotes, server: FileServer, store: Store
+) -> None:
+    url = server.put("/a?token=t0ken", b"text")
+    vertex = Vertex(HttpSource(url, "a"))
+    sources = RemoteSources(store, {})
+    with store.leases.take("build"), RunningStep(vertex, lambda event: None, Event()) as step:
+        sources.resolve(vertex, step)
+    kept = decode_components(sources.components(vertex, ("t0ken",))).operation
+    assert "t0ken" not in str(kept)
 
 
 def test_file_beyond_the_limit_is_refused(
