@@ -28,16 +28,18 @@ from tierce.solver.reporting import reported_step
 from tierce.solver.scheduler import Solver
 from tierce.worker.results import FileSystem
 from tierce.worker.runner import Runner
-from tierce.worker.worker import BuildWorker, LocalContext
+from tierce.worker.worker import BuildWorker
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from tierce.builder.caching import Caching
+    from tierce.builder.definition import Definition
     from tierce.builder.leaks import LeakCheck
     from tierce.builder.legacy import LegacyBuild
     from tierce.builder.named import NamedContexts
+    from tierce.dockerfile.lint import Linter
     from tierce.dockerfile.parser import Dockerfile
     from tierce.frontend.options import Plan
     from tierce.graph.vertex import Vertex
@@ -47,6 +49,8 @@ if TYPE_CHECKING:
     from tierce.store import Store
     from tierce.worker.credentials import Credentials
     from tierce.worker.remote import RemoteSources
+    from tierce.worker.results import Result
+    from tierce.worker.worker import LocalContext
 
 
 _LOCK_POLL_SECONDS = 0.02
@@ -93,6 +97,7 @@ class _Build:
             value for name, value in self._options.build_args.items() if is_secret_name(name)
         )
         self._caching: Caching | None = None
+        self._contexts: dict[str, LocalContext] = {}
         self._sources: RemoteSources | None = None
         self._named: NamedContexts | None = None
         self._image_id: Digest | None = None
@@ -109,39 +114,18 @@ class _Build:
             self._caching = builder.caching.Caching(store, request, listener, self._secrets)
 
     def run(self) -> BuildResult:
-        opened = open_definition(
-            self._store, self._request, self._listener, self._cancelled, self._credentials
-        )
-        self._sources = opened.sources
-        definition = opened.definition
-        self._options = self._options.replace(context=opened.context, source_time=self._source_time)
+        definition = self._read_definition()
         warnings = Warnings(definition, self._listener)
         linter = warnings.linter(self._options.build_args)
         dockerfile = parse(definition.text, definition.name)
-        resolver = ImageResolver(self._store, self._listener)
-        contexts: dict[str, LocalContext] = {}
-        if self._request.contexts:
-            self._named = named = builder.named.NamedContexts(
-                self._store, self._request.contexts, self._listener, resolver
-            )
-            contexts = named.directories
-            self._options = self._options.replace(contexts=named.values, load_context=named.load)
-        plan = lower(
-            *(dockerfile, self._options, resolver, linter, lambda: find_ignore(self._request)),
-            observer=None if self._legacy is None else self._legacy.observe,
-        )
-        leaks = None
-        if self._secrets or self._request.secrets:
-            leaks = builder.leaks.open_check(
-                *(self._store, plan, dockerfile, linter, self._options.build_args),
-                self._credentials,
-            )
+        plan = self._lower(dockerfile, linter)
+        leaks = self._check_config(plan, dockerfile, linter)
         if plan.needs_context:
-            contexts["context"] = open_context(self._store, self._request, self._listener)
+            self._contexts["context"] = open_context(self._store, self._request, self._listener)
         try:
-            snapshot = self._solve(plan, contexts, dockerfile, leaks)
+            snapshot = self._solve(plan, dockerfile, leaks)
         finally:
-            for context in contexts.values():
+            for context in self._contexts.values():
                 context.save()
         result = self._export(plan, snapshot, tuple(warnings.found))
         self._image_id = result.image_id
@@ -155,6 +139,38 @@ class _Build:
         """Leave nothing that was only needed to build."""
         if self._named is not None:
             self._named.forget(self._image_id)
+
+    # From the request to the plan
+
+    def _read_definition(self) -> Definition:
+        opened = open_definition(
+            self._store, self._request, self._listener, self._cancelled, self._credentials
+        )
+        self._sources = opened.sources
+        self._options = self._options.replace(context=opened.context, source_time=self._source_time)
+        return opened.definition
+
+    def _lower(self, dockerfile: Dockerfile, linter: Linter) -> Plan:
+        resolver = ImageResolver(self._store, self._listener)
+        if self._request.contexts:
+            self._named = named = builder.named.NamedContexts(
+                self._store, self._request.contexts, self._listener, resolver
+            )
+            self._contexts = named.directories
+            self._options = self._options.replace(contexts=named.values, load_context=named.load)
+        return lower(
+            *(dockerfile, self._options, resolver, linter, lambda: find_ignore(self._request)),
+            observer=None if self._legacy is None else self._legacy.observe,
+        )
+
+    def _check_config(self, plan: Plan, dockerfile: Dockerfile, linter: Linter) -> LeakCheck | None:
+        """Look for secrets in the config; what looks for them in the rest, if there are any."""
+        if not self._secrets and not self._request.secrets:
+            return None
+        check: LeakCheck | None = builder.leaks.open_check(
+            *(self._store, plan, dockerfile, linter, self._options.build_args), self._credentials
+        )
+        return check
 
     # Running
 
@@ -179,51 +195,65 @@ class _Build:
             records = builder.caching.DiscreetRecords(records, self._secrets)
         return records
 
-    def _solve(
-        self,
-        plan: Plan,
-        contexts: Mapping[str, LocalContext],
-        dockerfile: Dockerfile,
-        leaks: LeakCheck | None,
-    ) -> int | None:
-        image_steps = {layer.vertex.digest for layer in plan.layers}
-        caching, records = self._caching, self._records(plan.platform)
-        subject = self._request.subject
+    def _solve(self, plan: Plan, dockerfile: Dockerfile, leaks: LeakCheck | None) -> int | None:
+        records = self._records(plan.platform)
         make_runner = Runner if self._legacy is None else self._legacy.runner
-        search = None if leaks is None else leaks.search
-        with make_runner(self._store, image_steps, self._credentials, subject, search) as runner:
+        with make_runner(
+            self._store,
+            {layer.vertex.digest for layer in plan.layers},
+            self._credentials,
+            self._request.subject,
+            None if leaks is None else leaks.search,
+        ) as runner:
             solver = Solver(
-                BuildWorker(self._store, contexts, runner, self._secrets, self._remote_sources),
+                BuildWorker(
+                    *(self._store, self._contexts, runner, self._secrets, self._remote_sources)
+                ),
                 records,
                 BuildLocks(self._store, self._cancelled),
                 self._listener,
                 cancelled=self._cancelled,
             )
             try:
-                if self._legacy is None:
-                    [result] = solver.solve([plan.vertex])
-                else:
-                    result = self._legacy.solve(solver, plan, dockerfile, contexts, leaks)
-                assert isinstance(result, FileSystem)
-                if leaks is not None:
-                    steps = [layer.vertex for layer in plan.layers]
-                    inherited = len(plan.config.diff_ids)
-                    leaks.check_layers(result.snapshot, inherited, steps, solver.outcomes())
-                    if self._request.cache_to:
-                        leaks.check_steps(solver.outcomes())
+                result = self._result(solver, plan, dockerfile, leaks)
             except BuildError as error:
-                error.source = error.source or dockerfile.source
-                if not error.failed_step:
-                    builder.failures.keep_copy(
-                        *(self._store, subject, plan.vertex, solver.outcomes(), error),
-                        *(dockerfile, self._options),
-                        ImageResolver(self._store, lambda event: None),
-                    )
+                self._keep(error, solver, plan, dockerfile)
                 raise
             finally:
-                if caching is not None:
-                    caching.solved(solver.outcomes())
+                if self._caching is not None:
+                    self._caching.solved(solver.outcomes())
         return result.snapshot
+
+    def _result(
+        self, solver: Solver[Result], plan: Plan, dockerfile: Dockerfile, leaks: LeakCheck | None
+    ) -> FileSystem:
+        """The file system of the image, in whose layers there is no secret."""
+        if self._legacy is None:
+            [result] = solver.solve([plan.vertex])
+        else:
+            result = self._legacy.solve(solver, plan, dockerfile, self._contexts, leaks)
+        assert isinstance(result, FileSystem)
+        if leaks is not None:
+            steps = [layer.vertex for layer in plan.layers]
+            inherited = len(plan.config.diff_ids)
+            leaks.check_layers(result.snapshot, inherited, steps, solver.outcomes())
+            if self._request.cache_to:
+                leaks.check_steps(solver.outcomes())
+        return result
+
+    def _keep(
+        self, error: BuildError, solver: Solver[Result], plan: Plan, dockerfile: Dockerfile
+    ) -> None:
+        """Complete an error: with the Dockerfile, and with what there is to look around in."""
+        error.source = error.source or dockerfile.source
+        if not error.failed_step:
+            builder.failures.keep_copy(
+                *(self._store, self._request.subject, plan.vertex, solver.outcomes(), error),
+                *(dockerfile, self._options),
+                ImageResolver(self._store, lambda event: None),
+            )
+
+    # Results
 
     def _export(
         self, plan: Plan, snapshot: int | None, warnings: tuple[VertexWarning, ...]
