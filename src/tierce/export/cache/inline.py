@@ -58,14 +58,22 @@ def read_inline(store: Store, source: CacheImage, platform: Platform) -> CacheDo
             "the image has no cache in it",
             hint="one that is built with --cache-to type=inline has",
         )
-    return _of_image(decode_inline(config.build_cache), config.diff_ids)
+    return of_image(decode_inline(config.build_cache), config.diff_ids)
 
 
-def _of_image(document: CacheDocument, diff_ids: Sequence[Digest]) -> CacheDocument:
+def of_image(document: CacheDocument, diff_ids: Sequence[Digest]) -> CacheDocument:
     """The document, where only layers of the image are results: an image may be squashed."""
-    records = []
-    for record in document.records:
-        chain = [layer.diff_id for layer in document.chain(record.layer)]
-        is_in = chain == list(diff_ids[: len(chain)])
-        records.append(record if is_in else record.replace(layer=-1, has_result=False))
+    # Layer by layer: there may be as many records as a stranger likes, each with a long chain.
+    heights: list[int] = []  # of which layer of the image each is, counted from 1; 0: of none
+    for layer in document.layers:
+        below = 0 if layer.parent < 0 else heights[layer.parent]
+        stands = layer.parent < 0 or below > 0
+        is_next = below < len(diff_ids) and diff_ids[below] == layer.diff_id
+        heights.append(below + 1 if stands and is_next else 0)
+    records = [
+        record
+        if record.layer < 0 or heights[record.layer]
+        else record.replace(layer=-1, has_result=False)
+        for record in document.records
+    ]
     return document.replace(records=tuple(records))

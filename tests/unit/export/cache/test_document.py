@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tierce.errors import InvalidValue
 from tierce.export.cache.document import CachedLayer, CacheDocument, CachedRecord
-from tierce.export.cache.inline import decode_inline, encode_inline
+from tierce.export.cache.inline import decode_inline, encode_inline, of_image
 from tierce.oci.digest import Digest
 
 KEY = "ab" * 32
@@ -111,3 +111,20 @@ def test_text_that_inflates_to_too_much_is_refused() -> None:
     bomb = b2a_base64(zlib.compress(bytes(65 << 20)), newline=False).decode()
     with pytest.raises(InvalidValue, match="too large"):
         decode_inline(bomb)
+
+
+def test_only_what_an_image_begins_with_is_a_result_of_its_cache() -> None:
+    names = [Digest.of(bytes([number])) for number in range(4)]
+    layers = (
+        CachedLayer(names[0]),
+        CachedLayer(names[1], 0),
+        CachedLayer(names[3], 1),  # the image has another one there
+        CachedLayer(names[2], 2),  # and so this is of no use, though it has it
+        CachedLayer(names[1]),
+        CachedLayer(names[2], 1),
+    )
+    records = tuple(CachedRecord(("a" * 64,), "step", layer) for layer in range(-1, len(layers)))
+    found = of_image(CacheDocument(layers, records), names[:3])
+    kept = [record.layer for record in found.records if record.has_result]
+    assert kept == [-1, 0, 1, 5]
+    assert found.layers == layers
