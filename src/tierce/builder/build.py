@@ -7,7 +7,6 @@ the result. Everything that happens is told to a listener as typed events.
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager
 
 from tierce import builder, export, worker
 from tierce.builder.contexts import open_context, open_definition
@@ -16,7 +15,7 @@ from tierce.builder.lint import Warnings, find_ignore
 from tierce.builder.request import BuildRequest, BuildResult
 from tierce.dockerfile.parser import parse
 from tierce.dockerfile.secret_names import is_secret_name
-from tierce.errors import BuildError, Cancelled
+from tierce.errors import BuildError
 from tierce.export.image import Built, export_image
 from tierce.frontend.entitlements import NETWORK_HOST
 from tierce.frontend.lower import lower
@@ -32,8 +31,6 @@ from tierce.worker.worker import BuildWorker
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tierce.builder.caching import Caching
     from tierce.builder.definition import Definition
     from tierce.builder.leaks import LeakCheck
@@ -51,9 +48,6 @@ if TYPE_CHECKING:
     from tierce.worker.remote import RemoteSources
     from tierce.worker.results import Result
     from tierce.worker.worker import LocalContext
-
-
-_LOCK_POLL_SECONDS = 0.02
 
 
 def build(
@@ -210,7 +204,7 @@ class _Build:
                     *(self._store, self._contexts, runner, self._secrets, self._remote_sources)
                 ),
                 records,
-                BuildLocks(self._store, self._cancelled),
+                lambda key: self._store.locks.hold_unless(self._cancelled, key),
                 self._listener,
                 cancelled=self._cancelled,
             )
@@ -285,28 +279,6 @@ class _Build:
         if image is None or image.manifest is None:
             return BuildResult(None, None, names, warnings, exports)
         return BuildResult(image.image_id, image.manifest.digest, names, warnings, exports)
-
-
-class BuildLocks:
-    """The locks of a build: across processes, and given up when the build is cancelled.
-
-    See `tierce.solver.types.Locker`.
-    """
-
-    def __init__(self, store: Store, cancelled: threading.Event) -> None:
-        self._store = store
-        self._cancelled = cancelled
-
-    @contextmanager
-    def __call__(self, key: str) -> Iterator[None]:
-        """Hold a lock; raises Cancelled when the build is cancelled while it waits."""
-        while True:
-            with self._store.locks.try_hold(key) as held:
-                if held:
-                    yield
-                    return
-            if self._cancelled.wait(_LOCK_POLL_SECONDS):
-                raise Cancelled("build: cancelled")
 
 
 def options_of(request: BuildRequest) -> Options:

@@ -5,8 +5,9 @@ Loaded by the builds that have one. As in BuildKit, no .dockerignore counts in t
 
 from __future__ import annotations
 
+from functools import partial
+
 from tierce import frontend
-from tierce.builder.build import BuildLocks
 from tierce.builder.definition import MAX_BYTES, Definition, too_large
 from tierce.errors import BuildError, InvalidValue
 from tierce.graph.ops import BlobSource, Copy, CopyPart, GitSource, HttpSource, Scratch
@@ -184,7 +185,7 @@ class Fetching:
         worker = BuildWorker(
             self._store, {}, Runner(self._store, set()), remote=lambda: self.sources
         )
-        locks = BuildLocks(self._store, self._cancelled)
+        locks = partial(self._store.locks.hold_unless, self._cancelled)
         solver = Solver(
             worker, self._store.records, locks, self._listener, cancelled=self._cancelled
         )

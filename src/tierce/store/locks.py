@@ -11,14 +11,17 @@ import fcntl
 import os
 from contextlib import contextmanager
 
+from tierce.errors import Cancelled
 from tierce.store.failures import reported, store_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from threading import Event
 
 _NAME_LIMIT = 128
+_POLL_SECONDS = 0.02
 
 
 class Locks:
@@ -39,6 +42,17 @@ class Locks:
         """
         descriptor = self._acquire(key, wait=True)
         assert descriptor is not None
+        try:
+            yield
+        finally:
+            self._release(key, descriptor)
+
+    @contextmanager
+    def hold_unless(self, cancelled: Event, key: str) -> Iterator[None]:
+        """As `hold`, but waits no longer when an event is set. Raises Cancelled then."""
+        while (descriptor := self._acquire(key, wait=False)) is None:
+            if cancelled.wait(_POLL_SECONDS):
+                raise Cancelled(f"lock {key}: cancelled")
         try:
             yield
         finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 
-from tierce.errors import Cancelled
 from tierce.layer.apply import apply_layer
 from tierce.linux.mounts import MountSpec
 from tierce.runtime.bundle import BindMount
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from tierce.worker.results import Result
 
 _SHORT_ID = 12
-_POLL_SECONDS = 0.02
 
 
 class Origin(Value):
@@ -70,9 +68,7 @@ class StepCaches:
         """
         locked = {self.name(mount) for mount in mounts if mount.sharing == "locked"}
         for name in sorted(locked):
-            while not self._held.enter_context(self._store.locks.try_hold(_use_of(name))):
-                if self._cancelled.wait(_POLL_SECONDS):
-                    raise Cancelled("wait for a cache: cancelled")
+            self._held.enter_context(self._store.locks.hold_unless(self._cancelled, _use_of(name)))
 
     def open(self, mount: CacheMount) -> BindMount:
         """What is to be mounted, made if it is not there. Raises BuildError, StoreError."""

@@ -18,7 +18,7 @@ import stat
 import tempfile
 from contextlib import contextmanager
 
-from tierce.errors import BuildError, Cancelled
+from tierce.errors import BuildError
 from tierce.store.failures import reported
 from tierce.values import Value
 from tierce.worker import files
@@ -31,7 +31,6 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-    from threading import Event
 
     from tierce.graph.ops import GitSource
     from tierce.solver.types import Step
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
     from tierce.worker.access import Access
     from tierce.worker.results import FileSystem
 
-_POLL_SECONDS = 0.05
 _COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _REMOTE = re.compile(r"(?i:https?|ssh|git)://[^-]|\w[\w-]*@[a-zA-Z0-9.][a-zA-Z0-9.-]*:", re.ASCII)
 _HEX = re.compile("[0-9a-fA-F]+")
@@ -111,7 +109,7 @@ class GitFetcher:
         """The repository with a commit in it, for nobody else while the block runs."""
         repository = self._store.paths.repository(_name(op.remote))
         with (
-            self._locked(repository.name, step.cancelled),
+            self._store.locks.hold_unless(step.cancelled, f"git-{repository.name}"),
             self._access.agent(op.remote) as agent,
             reported(f"fetch repository {redacted(op.remote)}"),
         ):
@@ -173,17 +171,6 @@ class GitFetcher:
         if found is None or found[1].startswith("-"):
             raise BuildError(f"could not find default branch for repository: {redacted(remote)}")
         return found[1]
-
-    @contextmanager
-    def _locked(self, name: str, cancelled: Event) -> Iterator[None]:
-        """One at a time works on a repository."""
-        while True:
-            with self._store.locks.try_hold(f"git-{name}") as held:
-                if held:
-                    yield
-                    return
-            if cancelled.wait(_POLL_SECONDS):
-                raise Cancelled("fetch repository: cancelled")
 
 
 class _Bare:

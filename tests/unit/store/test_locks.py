@@ -3,6 +3,9 @@ import subprocess
 import sys
 import threading
 
+import pytest
+
+from tierce.errors import Cancelled
 from tierce.store import Store
 
 HOLDER = """
@@ -52,6 +55,16 @@ def test_lock_excludes_processes_and_is_free_when_they_die(store: Store) -> None
     process.kill()
     process.communicate()
     with store.lock("key"):
+        pass
+    assert os.listdir(store.paths.locks) == []
+
+
+def test_waiting_for_a_lock_ends_when_it_is_cancelled(store: Store) -> None:
+    cancelled = threading.Event()
+    with store.locks.hold_unless(cancelled, "key"), store.locks.try_hold("key") as held:
+        assert not held
+    cancelled.set()
+    with store.lock("key"), pytest.raises(Cancelled), store.locks.hold_unless(cancelled, "key"):
         pass
     assert os.listdir(store.paths.locks) == []
 
