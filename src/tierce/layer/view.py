@@ -33,9 +33,7 @@ class Tree(Protocol):
     def children(self, path: str) -> list[Entry]:
         """What is in the directory `path` (or a symlink to it), sorted; nothing if it is none."""
 
-    def walk(
-        self, path: str = "", enter: Callable[[Entry], bool] | None = None
-    ) -> Iterator[Entry]:
+    def walk(self, path: str = "", enter: Callable[[Entry], bool] | None = None) -> Iterator[Entry]:
         """Everything below the directory `path` (or a symlink to it), sorted by `sort_key`.
 
         A further name of a file that came before is a "hardlink", with that name as its `link`.
@@ -111,9 +109,7 @@ class MergedView(Tree):
         node = self._find(path, follow=True)[1]
         return _names(node) if isinstance(node, _Directory) else set()
 
-    def walk(
-        self, path: str = "", enter: Callable[[Entry], bool] | None = None
-    ) -> Iterator[Entry]:
+    def walk(self, path: str = "", enter: Callable[[Entry], bool] | None = None) -> Iterator[Entry]:
         node = self._find(path, follow=True)[1]
         if isinstance(node, _Directory):
             yield from self._walk(node, {}, enter)
