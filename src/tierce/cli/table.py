@@ -28,7 +28,20 @@ GROUPS = {
 COMMANDS = {
     "builder du": "Show the disk usage of the build cache",
     "builder prune": "Remove build cache",
+    "container create": "Create a new container",
+    "container inspect": "Display detailed information on one or more containers",
+    "container kill": "Kill one or more running containers",
+    "container logs": "Fetch the logs of a container",
+    "container ls": "List containers",
+    "container pause": "Pause all processes within one or more containers",
+    "container rename": "Rename a container",
+    "container restart": "Restart one or more containers",
+    "container rm": "Remove one or more containers",
     "container run": "Create and run a new container from an image",
+    "container start": "Start one or more stopped containers",
+    "container stop": "Stop one or more running containers",
+    "container unpause": "Unpause all processes within one or more containers",
+    "container wait": "Block until one or more containers stop, then print their exit codes",
     "image bootstrap": "Make a Debian or Ubuntu base image from its package archive",
     "image build": "Build an image from a Dockerfile",
     "image history": "Show the history of an image",
@@ -48,23 +61,41 @@ COMMANDS = {
     "version": "Show the version information",
 }
 
+INTERNAL = {"container cleanup": "Clear up after a container that has ended"}
+"""Commands that tierce has others call; no help shows them."""
+
 ALIASES = {
     "build": "image build",
     "builder build": "image build",
+    "container list": "container ls",
+    "container ps": "container ls",
+    "container remove": "container rm",
+    "create": "container create",
     "history": "image history",
     "image list": "image ls",
     "image remove": "image rm",
     "images": "image ls",
     "import": "image import",
     "info": "system info",
+    "kill": "container kill",
     "load": "image load",
+    "logs": "container logs",
+    "pause": "container pause",
+    "ps": "container ls",
+    "rename": "container rename",
+    "restart": "container restart",
+    "rm": "container rm",
     "rmi": "image rm",
     "run": "container run",
     "save": "image save",
+    "start": "container start",
+    "stop": "container stop",
     "tag": "image tag",
+    "unpause": "container unpause",
+    "wait": "container wait",
 }
 
-COMMON = ("run", "build", "images", "version", "info")
+COMMON = ("run", "build", "ps", "images", "version", "info")
 """What the help of `tierce` itself shows first."""
 
 
@@ -91,7 +122,7 @@ def find(words: Sequence[str]) -> Found:
             raise UsageError(f"unknown flag: {words[1]}", hint=f"'{first}' takes a command")
         path = f"{first} {words[1]}"
         path = ALIASES.get(path, path)
-        if path not in COMMANDS:
+        if path not in COMMANDS and path not in INTERNAL:
             raise unknown(path)
         return Found(path, tuple(words[2:]))
     path = ALIASES.get(first, first)

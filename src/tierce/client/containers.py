@@ -1,27 +1,71 @@
-"""Running containers from Python."""
+"""Containers from Python: run, stopped, looked at."""
 
 from __future__ import annotations
 
+import os
+
+from tierce.client.container_filters import select
+from tierce.containers import create as creating
+from tierce.containers import listing, logs, stop
 from tierce.containers import run as running
+from tierce.containers import start as starting
 from tierce.containers.environment import read_env_file
+from tierce.containers.following import LogWaiter, Running
 from tierce.containers.foreground import Streams
+from tierce.containers.listing import ContainerView
+from tierce.containers.logs import LogLine, LogOptions
 from tierce.containers.request import HostPath, RunRequest
+from tierce.containers.state import ContainerState
+from tierce.containers.stop import check_name, parse_signal
+from tierce.containers.sweep import finish, lock_name, sweep
 from tierce.containers.volumes import parse_mount, parse_volume
+from tierce.errors import NotFound
+from tierce.runtime.monitor import exit_status
 from tierce.store import Store
+from tierce.values import Value
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from tierce.store.snapshots.base import LayerDirectories
 
 __all__ = [
+    "ContainerDetails",
+    "ContainerState",
+    "ContainerView",
     "Containers",
     "HostPath",
+    "LogLine",
+    "LogOptions",
     "RunRequest",
     "Streams",
+    "check_name",
     "parse_mount",
+    "parse_signal",
     "parse_volume",
     "read_env_file",
 ]
 
 
+class ContainerDetails(Value):
+    """All that is known of a container. `pid` is its process 1 on this machine, 0 for none.
+
+    `log` is the file with what it wrote; `directory`, where that is, goes with the container.
+    """
+
+    view: ContainerView
+    pid: int
+    log: str
+    directory: str
+
+
 class Containers:
-    """The containers of one store."""
+    """The containers of one store. They are named by name, id, or the beginning of an id.
+
+    All raise NotFound for one that is not there, InvalidValue for the beginning of several ids,
+    and StoreError.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -34,3 +78,135 @@ class Containers:
         ContainerError when it cannot be started, RuntimeUnavailable, StoreError.
         """
         return running.run(self._store, request, streams)
+
+    def run_detached(self, request: RunRequest) -> str:
+        """Start a container in the background; its id. Raises as `run`."""
+        row = creating.create(self._store, request)
+        starting.start(self._store, row)
+        return row.id
+
+    def create(self, request: RunRequest) -> str:
+        """Make a container that can be started; its id. Raises as `run`."""
+        return creating.create(self._store, request).id
+
+    def start(self, name: str) -> None:
+        """Start a container in the background, unless it runs. Raises ContainerError."""
+        starting.start(self._store, stop.resolve(self._store, name))
+
+    def start_attached(self, name: str, show: Callable[[Iterator[LogLine]], object]) -> int:
+        """Start a container, have `show` take what it writes from now on; its exit status."""
+        row = stop.resolve(self._store, name)
+        path = creating.log_of(self._store, row.id)
+        try:
+            written = os.path.getsize(path)
+        except FileNotFoundError:
+            written = 0
+        begun = starting.start(self._store, row)
+        with Running(self._store, begun) as held, LogWaiter(path, held) as waiter:
+            show(logs.read_log(path, LogOptions(follow=True), waiter, start=written))
+            status = held.await_end()
+        return stop.wait(self._store, row) if status is None else status
+
+    def stop(self, name: str, *, signal: str = "", seconds: int | None = None) -> None:
+        """Have a container end: by its stop signal or this one, then by SIGKILL.
+
+        `seconds` of None: as the container says, ten as a rule; -1: never by SIGKILL.
+        """
+        number = parse_signal(signal) if signal else 0
+        stop.stop(self._store, stop.resolve(self._store, name), number=number, seconds=seconds)
+
+    def restart(self, name: str, *, signal: str = "", seconds: int | None = None) -> None:
+        """Stop a container as `stop` does, and start it in the background."""
+        number = parse_signal(signal) if signal else 0
+        row = stop.resolve(self._store, name)
+        stop.restart(self._store, row, number=number, seconds=seconds)
+
+    def kill(self, name: str, signal: str = "KILL") -> None:
+        """Send a signal to a container. Raises Conflict when it does not run."""
+        stop.kill(self._store, stop.resolve(self._store, name), parse_signal(signal))
+
+    def wait(self, name: str) -> int:
+        """Wait for the end of a container; its exit status."""
+        return stop.wait(self._store, stop.resolve(self._store, name))
+
+    def pause(self, name: str) -> None:
+        """Hold up all processes of a container. Raises Conflict, ContainerError."""
+        stop.pause(self._store, stop.resolve(self._store, name))
+
+    def unpause(self, name: str) -> None:
+        """Let the processes of a paused container go on. Raises Conflict, ContainerError."""
+        stop.unpause(self._store, stop.resolve(self._store, name))
+
+    def remove(self, name: str, *, force: bool = False) -> None:
+        """Remove a container; by `force` also one that runs, else Conflict is raised."""
+        stop.remove_container(self._store, stop.resolve(self._store, name), force=force)
+
+    def rename(self, name: str, to: str) -> None:
+        """Give a container another name. Raises Conflict, InvalidValue."""
+        stop.rename(self._store, stop.resolve(self._store, name), to)
+
+    def list(
+        self,
+        filters: Sequence[str] = (),
+        *,
+        all: bool = False,
+        last: int = -1,
+    ) -> list[ContainerView]:
+        """The containers that run, newest first; or `all`, or the `last` ones that were made.
+
+        `filters` as in `container ls --filter`, all of which must fit. Raises UsageError.
+        """
+        found = select(self._store, listing.views(self._store), filters, all=all or last >= 0)
+        return found[:last] if last >= 0 else found
+
+    def inspect(self, name: str) -> ContainerDetails:
+        """All that is known of a container."""
+        row = stop.resolve(self._store, name)
+        return ContainerDetails(
+            listing.view(self._store, row),
+            listing.process_number(self._store, row),
+            creating.log_of(self._store, row.id),
+            creating.directory_of(self._store, row.id),
+        )
+
+    def layer_directories(self, view: ContainerView) -> LayerDirectories | None:
+        """Where the files of a container are; None when it has none of its own."""
+        if view.snapshot is None:
+            return None
+        return self._store.snapshots.directories(view.snapshot)
+
+    def sizes(self, view: ContainerView) -> tuple[int, int]:
+        """Bytes of a container's own files, and with those of its image."""
+        own = 0
+        found = self.layer_directories(view)
+        for directory, _, names in os.walk(found.upper) if found else ():
+            for name in names:
+                own += os.lstat(f"{directory}/{name}").st_size
+        try:
+            return own, own + self._store.images.resolve(view.image).size
+        except NotFound:
+            return own, own
+
+    def logs(self, name: str, options: LogOptions | None = None) -> Iterator[LogLine]:
+        """What a container wrote, in order; with `follow` as it comes, until its end."""
+        row = stop.resolve(self._store, name)
+        options = options or LogOptions()
+        path = creating.log_of(self._store, row.id)
+        held = Running(self._store, row) if options.follow and row.running else None
+        try:
+            with LogWaiter(path, held) as waiter:
+                yield from logs.read_log(path, options, waiter)
+        finally:
+            if held is not None:
+                held.__exit__()
+
+    def clean_up(self, identifier: str) -> None:
+        """Note the end of a container and clear up after it: what its monitor has called."""
+        directory = f"{self._store.paths.detached}/{identifier}"
+        with self._store.locks.hold(lock_name(identifier)):
+            ended = exit_status(directory, identifier) is not None
+            finish(self._store, identifier, monitored=ended)
+
+    def sweep(self) -> None:
+        """Find out what became of all containers, and clear up after those that ended."""
+        sweep(self._store)

@@ -14,6 +14,8 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tierce.containers.logs import LogWriter
+
 
 class Streams(Value):
     """Descriptors to read input from, and to write output and errors to."""
@@ -23,7 +25,7 @@ class Streams(Value):
     stderr: int = 2
 
 
-def run_with_pipes(container: Container, streams: Streams, *, stdin: bool) -> int:
+def run_with_pipes(container: Container, streams: Streams, log: LogWriter, *, stdin: bool) -> int:
     """Starts the container and copies its streams through pipes; returns its exit status.
 
     It does not get our own descriptors: through /proc/self/fd, its process could open what is
@@ -39,8 +41,8 @@ def run_with_pipes(container: Container, streams: Streams, *, stdin: bool) -> in
             for descriptor in (in_reader, out_writer, err_writer):
                 os.close(descriptor)
         relay = Relay(container.ended)
-        relay.copy(out, streams.stdout)
-        relay.copy(err, streams.stderr)
+        relay.copy(out, streams.stdout, log.stdout)
+        relay.copy(err, streams.stderr, log.stderr)
         if stdin:
             relay.feed(streams.stdin, in_writer)
         relay.on_signal(signals.reader, _deliverer(container))
@@ -49,7 +51,7 @@ def run_with_pipes(container: Container, streams: Streams, *, stdin: bool) -> in
 
 
 def run_with_terminal(
-    container: Container, streams: Streams, directory: str, *, stdin: bool
+    container: Container, streams: Streams, directory: str, log: LogWriter, *, stdin: bool
 ) -> int:
     """Starts the container on a terminal of its own, shown on ours; returns its exit status.
 
@@ -65,7 +67,7 @@ def run_with_terminal(
             if master < 0:
                 return container.wait()
             relay = Relay(container.ended)
-            relay.copy(master, streams.stdout)
+            relay.copy(master, streams.stdout, log.stdout)
 
             def resize() -> None:
                 copy_size(streams.stdout, master)

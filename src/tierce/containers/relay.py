@@ -23,6 +23,10 @@ _INSISTENCE = 3
 """After so many SIGINT or SIGTERM that changed nothing, the container is killed, as docker does."""
 
 
+def _no_log(data: bytes) -> None:
+    """What is written nowhere but to the sink."""
+
+
 class Relay:
     """Runs until the container has ended and all that it wrote is copied.
 
@@ -41,14 +45,16 @@ class Relay:
 
         self._loop.watch(ended, select.POLLIN, end)
 
-    def copy(self, source: int, sink: int) -> None:
+    def copy(self, source: int, sink: int, log: Callable[[bytes], None] = _no_log) -> None:
         """Copies what the container writes to `source` to our `sink`; takes over `source`.
+
+        `log` is called with it before.
 
         When nobody reads the sink any more, the source is closed: the container's process then
         gets SIGPIPE, as it would without us.
         """
         self._sources.add(source)
-        self._loop.watch(source, select.POLLIN, lambda: self._pass_on(source, sink))
+        self._loop.watch(source, select.POLLIN, lambda: self._pass_on(source, sink, log))
 
     def feed(self, source: int, sink: int) -> None:
         """Copies our `source` to what the container reads, `sink`; takes over `sink`.
@@ -81,7 +87,7 @@ class Relay:
             for source in self._sources:
                 os.close(source)
 
-    def _pass_on(self, source: int, sink: int) -> None:
+    def _pass_on(self, source: int, sink: int, log: Callable[[bytes], None]) -> None:
         try:
             data = os.read(source, _CHUNK)
         except BlockingIOError:
@@ -92,6 +98,7 @@ class Relay:
             data = b""
         try:
             if data:
+                log(data)
                 _write_all(sink, data)
                 return
         except BrokenPipeError:

@@ -22,14 +22,15 @@ class HostPath(Value):
 
 
 class RunRequest(Value):
-    """A container to be made of an image, and run in the foreground.
+    """A container to be made of an image.
 
     `image` is a reference or the beginning of an ID. `command` replaces the image's CMD when it
     is not empty, `entrypoint` its ENTRYPOINT and CMD when it is not None (and with no word,
     removes both). `env` holds (name, value); None takes a variable of the image away. Empty text
     means: as the image has it or, for the names, one of our choice. `network` is one of
     NETWORKS; "default" is the host's while there are no others. `stdin`: the process reads our
-    standard input. `remove`: nothing is left of the container when it has ended.
+    standard input. `remove`: nothing is left of the container when it has ended. `stop_timeout` is
+    in seconds, None for the usual ten, -1 for ever.
     """
 
     image: str
@@ -51,3 +52,5 @@ class RunRequest(Value):
     platform: str = ""
     privileged: bool = False
     read_only: bool = False
+    stop_signal: str = ""
+    stop_timeout: int | None = None

@@ -11,27 +11,44 @@ if TYPE_CHECKING:
     from typing import Any
 
 CREATED = "created"
+STARTING = "starting"
+"""Somebody who holds the container's lock starts it; if nobody does, who did was killed."""
+
 RUNNING = "running"
 EXITED = "exited"
+REMOVING = "removing"
+"""As STARTING, for a removal."""
 
 
 class ContainerState(Value):
     """A container as it was made, and how far it came.
 
     `status` is one of the constants here; `exit_code` counts when it is EXITED; `error` says why
-    it could not start. Times are seconds since the epoch, 0.0 for not yet. `launcher` is the one
-    that its process lives with, `remove` says that the container goes with its process. The rest
-    is how it was made.
+    it could not start. Times are seconds since the epoch, 0.0 for not yet. `remove` says that the
+    container goes with its process.
+
+    A running container has a `launcher`, that of the command in whose foreground it is, or a
+    `monitor`, the conmon in the background, and then the `process` is its process 1: each a
+    number and when it started, as in `runtime.monitor.ProcessId`, in the `boot` of this id.
+
+    The rest is how it was made. `binds` are source, target, whether read-only, and options.
     """
 
     status: str = CREATED
     exit_code: int = 0
     error: str = ""
+    out_of_memory: bool = False
     started: float = 0.0
     finished: float = 0.0
     launcher: str = ""
+    monitor: tuple[int, int] = (0, 0)
+    process: tuple[int, int] = (0, 0)
+    boot: str = ""
+    detached: bool = False
     remove: bool = False
     image_name: str = ""
+    entrypoint: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = None
     args: tuple[str, ...] = ()
     env: tuple[str, ...] = ()
     working_dir: str = "/"
@@ -40,9 +57,16 @@ class ContainerState(Value):
     stdin: bool = False
     terminal: bool = False
     network: str = "default"
-    binds: tuple[tuple[str, str, bool], ...] = ()
+    binds: tuple[tuple[str, str, bool, tuple[str, ...]], ...] = ()
+    hosts: tuple[tuple[str, str], ...] = ()
+    directories: tuple[str, ...] = ()
+    exposed: tuple[str, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
     privileged: bool = False
+    read_only: bool = False
+    stop_signal: str = ""
+    stop_timeout: int | None = None
+    platform: str = ""
 
     def encode(self) -> str:
         """JSON, without what is as by default."""

@@ -6,6 +6,7 @@ See Documentation/admin-guide/cgroup-v1/ and cgroup-v2.rst in the kernel.
 from __future__ import annotations
 
 import os
+import time
 
 from tierce.linux.mounts import mount_table
 from tierce.values import Value
@@ -13,6 +14,9 @@ from tierce.values import Value
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+
+_POLL_SECONDS = 0.002
 
 
 class CgroupMount(Value):
@@ -177,6 +181,14 @@ def remove(group: Cgroup) -> Cgroup:
         except OSError:
             left.append(directory)
     return Cgroup(tuple(left))
+
+
+def remove_soon(group: Cgroup, seconds: float = 2.0) -> Cgroup:
+    """As `remove`, when the kernel may still be ending processes in it."""
+    deadline = time.monotonic() + seconds
+    while (group := remove(group)).directories and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
+    return group
 
 
 def _below(path: str, root: str) -> str:

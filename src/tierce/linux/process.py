@@ -50,3 +50,32 @@ def _capabilities(pid: int | str, field: str) -> frozenset[str]:
                     f"CAP_{name}" for number, name in enumerate(CAPABILITIES) if bits >> number & 1
                 )
     return frozenset()
+
+
+def start_time(pid: int) -> int:
+    """When a process started, in clock ticks since the boot; 0 when it is no more.
+
+    With the number of the process and the boot this tells it from all others. One that has ended
+    and waits to be reaped counts as gone.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return 0 if fields[0] in {"Z", "X"} else int(fields[19])
+
+
+def open_process(pid: int, started: int) -> int:
+    """A pidfd of the process with this number and `start_time`, or -1 when it is no more."""
+    if pid <= 0:
+        return -1
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return -1
+    # The descriptor holds on to one process; the number could have been given to another before.
+    if start_time(pid) != started:
+        os.close(descriptor)
+        return -1
+    return descriptor

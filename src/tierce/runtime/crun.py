@@ -2,75 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
-import stat
 from contextlib import nullcontext
 
-from tierce.errors import ContainerError
-from tierce.linux.mounts import MountSpec
-from tierce.linux.process import bounding_capabilities, children
+from tierce.linux.process import bounding_capabilities, children, start_time
 from tierce.runtime import bundle, capabilities, executable
-from tierce.runtime.groups import ContainerGroups, GroupSpec
+from tierce.runtime.container import ContainerSpec, write_bundle
+from tierce.runtime.groups import ContainerGroups
 from tierce.runtime.launcher import Launcher
 from tierce.runtime.root import ContainerRoot
 from tierce.runtime.runtimes import Runtime, failure_in_log, sealed_copy
 from tierce.runtime.seccomp import profile
-from tierce.runtime.user import resolve_user
-from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
 _LEFT_OUT_OF_ENVIRONMENT = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET")
 """By these a runtime would pass the caller's own sockets on to the container."""
 
+PID_FILE = "pid"
+"""Number and start time of the runtime, whose child is the container's process 1."""
+
 _KILL_MILLISECONDS = 10
-_TMP_MODE = 0o1777
-
-
-class TextFile(Value):
-    """A file that the container sees at `target`, with this content, mounted with `options`."""
-
-    target: str
-    content: str
-    read_only: bool = True
-    options: tuple[str, ...] = ()
-
-
-class SecretFile(Value):
-    """A file that the container sees at `target`, read-only, and that is in memory alone."""
-
-    target: str
-    content: bytes
-    mode: int = 0o400
-    uid: int = 0
-    gid: int = 0
-
-    def __repr__(self) -> str:
-        return f"SecretFile({self.target!r})"
-
-
-class ContainerSpec(Value):
-    """All that makes a container.
-
-    `root` is mounted in order, one mount over the other; `directories` are made in it if absent.
-    When the environment of the process holds secrets, it is `private`: that is in memory, too.
-    """
-
-    root: tuple[MountSpec, ...]
-    process: bundle.ProcessSpec
-    isolation: bundle.Isolation
-    binds: tuple[bundle.BindMount | bundle.TmpfsMount, ...] = ()
-    files: tuple[TextFile, ...] = ()
-    directories: tuple[str, ...] = ()
-    secrets: tuple[SecretFile, ...] = ()
-    private: bool = False
-    groups: GroupSpec | None = None
 
 
 class Engine:
@@ -81,12 +37,7 @@ class Engine:
         self.launcher = launcher
         self.grantable = bounding_capabilities()
         self._copy = sealed_copy(runtime.path)
-        self._environment = {
-            name: value
-            for name, value in os.environ.items()
-            if name not in _LEFT_OUT_OF_ENVIRONMENT
-        }
-        self._environment.setdefault("PATH", bundle.DEFAULT_PATH)
+        self._environment = runtime_environment()
 
     def __enter__(self) -> Engine:
         return self
@@ -144,12 +95,26 @@ class Engine:
         return "" if self.shares_cgroup else self.launcher.cgroup_for(name)
 
     def seccomp_for(self, isolation: bundle.Isolation) -> bundle.SeccompPolicy:
-        """Docker's default profile, compiled if we have that; none for a privileged container."""
-        if isolation.privileged:
-            return bundle.SeccompPolicy()
-        if self.runtime.seccomp_filter and isolation.capabilities == capabilities.DEFAULT:
-            return bundle.SeccompPolicy(filter=self.runtime.seccomp_filter)
-        return bundle.SeccompPolicy(profile(isolation.capabilities))
+        """See the function of this name."""
+        return seccomp_for(self.runtime, isolation)
+
+
+def seccomp_for(runtime: Runtime, isolation: bundle.Isolation) -> bundle.SeccompPolicy:
+    """Docker's default profile, compiled if we have that; none for a privileged container."""
+    if isolation.privileged:
+        return bundle.SeccompPolicy()
+    if runtime.seccomp_filter and isolation.capabilities == capabilities.DEFAULT:
+        return bundle.SeccompPolicy(filter=runtime.seccomp_filter)
+    return bundle.SeccompPolicy(profile(isolation.capabilities))
+
+
+def runtime_environment() -> dict[str, str]:
+    """The environment that runtimes, and what starts them, get."""
+    environment = {
+        name: value for name, value in os.environ.items() if name not in _LEFT_OUT_OF_ENVIRONMENT
+    }
+    environment.setdefault("PATH", bundle.DEFAULT_PATH)
+    return environment
 
 
 class Container:
@@ -206,6 +171,8 @@ class Container:
 
         self._launcher.call(work)
         self.ended = os.pidfd_open(self._pid)
+        with open(f"{self._directory}/{PID_FILE}", "w", encoding="ascii") as file:
+            file.write(f"{self._pid} {start_time(self._pid)}")
 
     def send(self, number: int) -> None:
         """Sends a signal to the process; the runtime passes on what it gets."""
@@ -250,35 +217,19 @@ class Container:
 
     def _prepare(self) -> str:
         """Mounts all, and writes the bundle; returns where that is."""
-        spec = self._spec
         os.mkdir(self._directory, 0o700)
-        root = self._root
-        root.mount(spec.root)
-        identity = resolve_user(spec.process.user, root.read)
-        for path in ("/proc", "/dev", "/sys", *spec.directories):
-            root.make_directory(path)
-        root.make_directory(spec.process.cwd, uid=identity.uid, gid=identity.gid)
-        if not (spec.binds or spec.secrets):
-            executable.check(spec.process, root.status)
-        directory = self._directory
-        if spec.secrets or spec.private:
-            # The runtime keeps a copy of the bundle's config, with the environment, in its state.
-            directory = root.mount_memory()
-            self._state = f"{directory}/state"
-        config = bundle.make_spec(
-            spec.process,
-            identity,
-            root=root.path,
-            isolation=spec.isolation,
+        bundle_directory = write_bundle(
+            self._spec,
+            self._directory,
+            self._root,
             grantable=self._engine.grantable,
-            seccomp=self._engine.seccomp_for(spec.isolation),
-            mounts=[*self._files(), *self._binds(), *self._secrets(directory)],
-            cgroup=self._cgroup(),
-            resources=spec.groups.resources if spec.groups is not None else None,
+            seccomp=self._engine.seccomp_for(self._spec.isolation),
+            cgroup=self._cgroup,
         )
-        with open(f"{directory}/config.json", "w", encoding="utf-8") as file:
-            json.dump(config, file)
-        return directory
+        if bundle_directory != self._directory:
+            # The runtime keeps a copy of the bundle's config, with the environment, in its state.
+            self._state = f"{bundle_directory}/state"
+        return bundle_directory
 
     def _cgroup(self) -> str:
         """The cgroup that the runtime is to make; those that are ours are made."""
@@ -288,57 +239,6 @@ class Container:
         self._groups = ContainerGroups(self._launcher, self.name, self._spec.groups, shared=shared)
         self._groups.make(self._spec.isolation.device_rules)
         return self._groups.path
-
-    def _files(self) -> list[dict[str, Any]]:
-        made: list[dict[str, Any]] = []
-        for number, file in enumerate(self._spec.files):
-            source = f"{self._directory}/file{number}"
-            with open(source, "w", encoding="utf-8", errors="surrogateescape") as written:
-                os.fchmod(written.fileno(), 0o644)
-                written.write(file.content)
-            self._root.make_stub(file.target, directory=False)
-            made.append(
-                bundle.bind(source, file.target, read_only=file.read_only, options=file.options)
-            )
-        return made
-
-    def _binds(self) -> list[dict[str, Any]]:
-        """The parents before what is mounted below them, whatever order they were given in."""
-        made: list[dict[str, Any]] = []
-        for mount in sorted(self._spec.binds, key=lambda mount: mount.target.count("/")):
-            bundle.check_target(self._root.resolve(mount.target))
-            if isinstance(mount, bundle.TmpfsMount):
-                made.append(self._tmpfs(mount))
-                continue
-            source, directory = self._root.mount_source(mount.root, mount.source)
-            self._root.make_stub(mount.target, directory=directory)
-            made.append(
-                bundle.bind(source, mount.target, read_only=mount.read_only, options=mount.options)
-            )
-        return made
-
-    def _tmpfs(self, mount: bundle.TmpfsMount) -> dict[str, Any]:
-        status = self._root.status(mount.target)
-        if status is not None and not stat.S_ISDIR(status.st_mode):
-            raise ContainerError(f"mount tmpfs at {mount.target}: not a directory")
-        mode = _TMP_MODE if status is None else stat.S_IMODE(status.st_mode)
-        self._root.make_stub(mount.target, directory=True, mode=mode)
-        return bundle.tmpfs(mount, mode)
-
-    def _secrets(self, directory: str) -> list[dict[str, Any]]:
-        made: list[dict[str, Any]] = []
-        for number, secret in enumerate(self._spec.secrets):
-            bundle.check_target(self._root.resolve(secret.target))
-            source = f"{directory}/secret{number}"
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            with open(os.open(source, flags, 0o600), "wb") as file:
-                file.write(secret.content)
-                os.fchown(file.fileno(), secret.uid, secret.gid)
-                os.fchmod(file.fileno(), secret.mode)
-            self._root.make_stub(secret.target, directory=False)
-            options = ["nodev", "nosuid", "rprivate", *(() if secret.mode & 0o111 else ("noexec",))]
-            made.append(bundle.bind(source, secret.target, read_only=True, options=options))
-        return made
 
     def _remove(self) -> None:
         if self._groups is not None:

@@ -10,7 +10,8 @@ from tierce.linux.mounts import MountSpec
 from tierce.linux.resources import Resources
 from tierce.runtime import capabilities
 from tierce.runtime.bundle import SHM_SIZE, BindMount, Isolation, ProcessSpec, TmpfsMount
-from tierce.runtime.crun import Container, ContainerSpec, Engine, SecretFile, TextFile
+from tierce.runtime.container import ContainerSpec, SecretFile, TextFile
+from tierce.runtime.crun import Container, Engine
 from tierce.runtime.groups import GroupSpec
 from tierce.runtime.launcher import Launcher, sweep
 from tierce.runtime.resolver import BUILD_HOSTNAME, resolv_conf, step_hosts

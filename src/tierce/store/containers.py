@@ -89,6 +89,11 @@ class ContainerRows:
         if not self._database.execute(statement, (state, running, identifier)).rowcount:
             raise NotFound("container", identifier)
 
+    def set_removing(self, identifier: str, state: str) -> bool:
+        """Replace the state of one that does not run any more; says whether the row was there."""
+        statement = "UPDATE containers SET state = ?, running = 0 WHERE id = ?"
+        return bool(self._database.execute(statement, (state, identifier)).rowcount)
+
     def set_snapshot(self, identifier: str, snapshot: int | None) -> None:
         """Replace the writable layer. Raises NotFound."""
         self._update("snapshot", snapshot, identifier)

@@ -27,6 +27,7 @@
 <run>/                        0711, gone after a reboot
 ├── mounts/<name>/            mount points, in private mount namespaces
 ├── bundles/<id>/             OCI bundles of running containers and steps
+├── containers/<id>/          what a container in the background needs while it runs
 ├── layers-<who>              how layers can be mounted here; can be found out again
 └── runtime.json              which OCI runtime works here; can be found out again
 """
@@ -80,6 +81,7 @@ class Paths:
         self.collected = f"{self._root}/collected"
         self.leases = f"{self._root}/leases"
         self.bundles = f"{self._run}/bundles"
+        self.detached = f"{self._run}/containers"
 
     if not TYPE_CHECKING:
 
@@ -149,6 +151,7 @@ class Paths:
         self.run.mkdir(parents=True, exist_ok=True)
         self.run.chmod(0o711)
         _make_directory(self.mounts, 0o711)
+        _make_directory(self.detached, 0o711)
         _make_directory(self.bundles, 0o711)
 
     def blob(self, digest: Digest) -> Path:

@@ -10,7 +10,7 @@ from tierce.errors import BuildError
 from tierce.graph.ops import Bind, CacheMount, Secret, Tmpfs
 from tierce.linux.mounts import MountSpec
 from tierce.runtime.bundle import BindMount, TmpfsMount
-from tierce.runtime.crun import SecretFile
+from tierce.runtime.container import SecretFile
 from tierce.worker.caches import StepCaches
 from tierce.worker.files import gather
 from tierce.worker.results import FileSystem

@@ -7,7 +7,7 @@ import pytest
 
 from tierce.errors import ContainerError
 from tierce.runtime.bundle import ProcessSpec, TmpfsMount
-from tierce.runtime.crun import SecretFile
+from tierce.runtime.container import SecretFile
 from tierce.runtime.steps import StepSpec
 from unit.runtime.conftest import PATH, Steps
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from tierce.cli.containerdoc import container_document
 from tierce.cli.flags import INSPECT_FORMAT_HELP, Command, Flag, Parsed
 from tierce.cli.imagedoc import image_document
 from tierce.cli.inspecting import inspect_all
+from tierce.client.containers import Containers
 from tierce.client.images import Images
 from tierce.errors import NotFound, UsageError
 
@@ -26,21 +28,31 @@ COMMAND = Command(
     maximum=None,
 )
 
-TYPES = ("image",)
+TYPES = ("container", "image")
 
 
 def run(options: Parsed, session: Session) -> int:
     kind = options.text("type")
     if options.given("type") and kind not in TYPES:
         raise UsageError(f"unknown type: {kind}", hint=f"one of {', '.join(TYPES)}")
-    images = Images(session.store)
+    images, containers = Images(session.store), Containers(session.store)
+
+    def find_container(name: str) -> Struct:
+        return container_document(session, containers, containers.inspect(name))
+
+    def find_image(name: str) -> Struct:
+        return image_document(session, images, images.inspect(name))
 
     def find(name: str) -> Struct:
+        """Containers come first, as with docker."""
         try:
-            return image_document(session, images, images.inspect(name))
+            return find_container(name)
+        except NotFound:
+            pass
+        try:
+            return find_image(name)
         except NotFound as error:
-            if kind:
-                raise
             raise NotFound("object", name) from error
 
-    return inspect_all(session, options.arguments, options.text("format"), find)
+    finders = {"container": find_container, "image": find_image}
+    return inspect_all(session, options.arguments, options.text("format"), finders.get(kind, find))

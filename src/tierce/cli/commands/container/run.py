@@ -1,148 +1,40 @@
-"""`tierce container run`: a container of an image, in the foreground."""
+"""`tierce container run`: a container of an image, in the foreground or in the background."""
 
 from __future__ import annotations
 
 from tierce.cli.flags import Command, Flag, Parsed
+from tierce.cli.running.request import FLAGS, request_of
 from tierce.cli.session import Session
-from tierce.client.containers import (
-    Containers,
-    RunRequest,
-    parse_mount,
-    parse_volume,
-    read_env_file,
-)
+from tierce.client.containers import Containers
 from tierce.errors import ContainerError, TierceError, UsageError
-
-TYPE_CHECKING = False  # as in tierce.values
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 COMMAND = Command(
     name="container run",
     usage="[OPTIONS] IMAGE [COMMAND] [ARG...]",
     short="Create and run a new container from an image",
     flags=(
-        Flag("add-host", kind="list", help="Add a custom host-to-IP mapping (host:ip)"),
-        Flag("cidfile", kind="string", help="Write the container ID to the file"),
-        Flag("entrypoint", kind="string", help="Overwrite the default ENTRYPOINT of the image"),
-        Flag("env", "e", kind="map", help="Set environment variables"),
-        Flag("env-file", kind="list", help="Read in a file of environment variables"),
-        Flag("hostname", "h", kind="string", help="Container host name"),
-        Flag("interactive", "i", help="Keep STDIN open even if not attached"),
-        Flag("label", "l", kind="map", help="Set meta data on a container"),
-        Flag("mount", kind="list", help="Attach a filesystem mount to the container"),
-        Flag("name", kind="string", help="Assign a name to the container"),
-        Flag("net", kind="string", default="default", hidden=True),
-        Flag("network", kind="string", default="default",
-             help='Connect a container to a network ("host" or "none")'),
-        Flag("platform", kind="string", help="Set platform if server is multi-platform capable"),
-        Flag("privileged", help="Give extended privileges to this container"),
-        Flag("pull", kind="string", default="missing",
-             help='Pull image before running ("always", "missing", "never")'),
-        Flag("quiet", "q", help="Suppress the pull output"),
-        Flag("read-only", help="Mount the container's root filesystem as read only"),
-        Flag("rm", help="Automatically remove the container when it exits"),
-        Flag("tty", "t", help="Allocate a pseudo-TTY"),
-        Flag("user", "u", kind="string", help="Username or UID (format: <name|uid>[:<group|gid>])"),
-        Flag("volume", "v", kind="list", help="Bind mount a volume"),
-        Flag("workdir", "w", kind="string", help="Working directory inside the container"),
+        *FLAGS,
+        Flag("detach", "d", help="Run container in background and print container ID"),
     ),
     minimum=1,
     maximum=None,
     interspersed=False,
     usage_status=ContainerError.OURS,
-)  # fmt: skip
-
-NETWORKS = ("default", "host", "none")
+)
 
 
 def run(options: Parsed, session: Session) -> int:
     """Run; the exit status is the process's own, or 125 when there was none."""
     request = request_of(options, session.environ)
     session.stdout.flush()
+    containers = Containers(session.store)
     try:
-        return Containers(session.store).run(request)
+        if not options.flag("detach"):
+            return containers.run(request)
+        session.print(containers.run_detached(request))
     except (ContainerError, UsageError):
         raise
     except TierceError as error:
         # As from docker's daemon: not to be mistaken for what a process ended with.
         raise ContainerError(error.message, hint=error.hint) from error
-
-
-def request_of(options: Parsed, environ: Mapping[str, str]) -> RunRequest:
-    """What the flags and arguments ask for. Raises UsageError."""
-    image, *command = options.arguments
-    binds = [parse_volume(text) for text in options.texts("volume")]
-    binds += [parse_mount(text) for text in options.texts("mount")]
-    check_choices(options)
-    return RunRequest(
-        image=image,
-        command=tuple(command),
-        entrypoint=entrypoint_of(options),
-        name=options.text("name"),
-        hostname=options.text("hostname"),
-        env=tuple(environment_of(options, environ)),
-        working_dir=options.text("workdir"),
-        user=options.text("user"),
-        stdin=options.flag("interactive"),
-        terminal=options.flag("tty"),
-        remove=options.flag("rm"),
-        binds=tuple(binds),
-        network=network_of(options),
-        hosts=tuple(host_of(text) for text in options.texts("add-host")),
-        labels=tuple((name, value or "") for name, value in options.pairs("label")),
-        id_file=options.text("cidfile"),
-        platform=options.text("platform"),
-        privileged=options.flag("privileged"),
-        read_only=options.flag("read-only"),
-    )
-
-
-def check_choices(options: Parsed) -> None:
-    """Refuses values that mean something to docker and nothing here."""
-    if options.text("pull") not in {"missing", "never"}:
-        raise UsageError(f"pull {options.text('pull')}: images are not pulled here")
-    name = options.text("name")
-    allowed = name.replace("_", "").replace(".", "").replace("-", "")
-    if name and (
-        len(name) < 2 or name[0] in "_.-" or not (allowed.isascii() and allowed.isalnum())
-    ):
-        raise UsageError(
-            f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
-        )
-
-
-def entrypoint_of(options: Parsed) -> tuple[str, ...] | None:
-    """One word; an empty one takes away what the image has."""
-    if not options.given("entrypoint"):
-        return None
-    word = options.text("entrypoint")
-    return (word,) if word else ()
-
-
-def environment_of(options: Parsed, environ: Mapping[str, str]) -> list[tuple[str, str | None]]:
-    """Variables of the files, then those of the flags; `-e NAME` takes ours, if we have it."""
-    found: list[tuple[str, str | None]] = []
-    for path in options.texts("env-file"):
-        found += read_env_file(path, environ)
-    for name, value in options.pairs("env"):
-        found.append((name, environ.get(name) if value is None else value))
-    return found
-
-
-def network_of(options: Parsed) -> str:
-    network = options.text("network") if options.given("network") else options.text("net")
-    if network not in NETWORKS:
-        raise UsageError(
-            f"network {network}: not supported", hint=f"use one of {', '.join(NETWORKS)}"
-        )
-    return network
-
-
-def host_of(text: str) -> tuple[str, str]:
-    """(name, address) of `name:address` or `name=address`. Raises UsageError."""
-    for separator in ("=", ":"):
-        name, found, address = text.partition(separator)
-        if found and name and address:
-            return name, address.strip("[]")
-    raise UsageError(f"bad format for add-host: {text!r}", hint="write it as name:address")
+    return 0

@@ -1,0 +1,70 @@
+"""`tierce container logs`: what a container has written."""
+
+from __future__ import annotations
+
+from tierce.cli.flags import Command, Flag, Parsed
+from tierce.cli.logging import print_logs
+from tierce.cli.session import Session
+from tierce.client.containers import Containers, LogOptions
+from tierce.client.filters import moment
+from tierce.errors import UsageError
+
+COMMAND = Command(
+    name="container logs",
+    usage="[OPTIONS] CONTAINER",
+    short="Fetch the logs of a container",
+    flags=(
+        Flag("details", help="Show extra details provided to logs"),
+        Flag("follow", "f", help="Follow log output"),
+        Flag(
+            "since",
+            kind="string",
+            help='Show logs since timestamp (e.g. "2013-01-02T13:23:37Z") or relative '
+            '(e.g. "42m" for 42 minutes)',
+        ),
+        Flag(
+            "tail",
+            "n",
+            kind="string",
+            default="all",
+            help="Number of lines to show from the end of the logs",
+        ),
+        Flag("timestamps", "t", help="Show timestamps"),
+        Flag(
+            "until",
+            kind="string",
+            help='Show logs before a timestamp (e.g. "2013-01-02T13:23:37Z") or relative '
+            '(e.g. "42m" for 42 minutes)',
+        ),
+    ),
+    minimum=1,
+    maximum=1,
+)
+
+
+def run(options: Parsed, session: Session) -> int:
+    asked = LogOptions(
+        follow=options.flag("follow"),
+        since=time_of(options.text("since")),
+        until=time_of(options.text("until")),
+        tail=tail_of(options.text("tail")),
+    )
+    lines = Containers(session.store).logs(options.arguments[0], asked)
+    print_logs(session, lines, times=options.flag("timestamps"))
+    return 0
+
+
+def time_of(text: str) -> int | None:
+    """Nanoseconds since the epoch, None for no time. Raises UsageError."""
+    return round(moment(text) * 1_000_000_000) if text else None
+
+
+def tail_of(text: str) -> int | None:
+    """A number of lines, None for all: what is no number, and what is negative, as in docker."""
+    if text == "all":
+        return None
+    try:
+        count = int(text)
+    except ValueError:
+        raise UsageError(f"invalid number of lines: {text}", hint='a number, or "all"') from None
+    return count if count >= 0 else None

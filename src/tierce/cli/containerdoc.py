@@ -1,0 +1,195 @@
+"""A container as docker's API describes it: field by field what `inspect` shows."""
+
+from __future__ import annotations
+
+from tierce.cli.format.units import rfc3339_nano
+from tierce.cli.format.values import NilList, NilMap, NilPointer, StringMap, Struct
+from tierce.cli.imagedoc import NEVER, empty_objects, texts
+from tierce.errors import TierceError
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from tierce.cli.session import Session
+    from tierce.client.containers import (
+        ContainerDetails,
+        Containers,
+        ContainerState,
+        ContainerView,
+    )
+
+SHM_SIZE = 64 << 20
+OMITTED_IN_CONFIG = frozenset({"ExposedPorts", "StopSignal", "StopTimeout", "Shell"})
+
+
+def container_document(
+    session: Session, containers: Containers, details: ContainerDetails
+) -> Struct:
+    """The document of a container."""
+    view = details.view
+    state = view.state
+    return Struct(
+        "container.InspectResponse",
+        {
+            "Id": view.id,
+            "Created": rfc3339_nano(view.created),
+            "Path": state.args[0] if state.args else "",
+            "Args": list(state.args[1:]),
+            "State": state_document(details),
+            "Image": view.image,
+            "ResolvConfPath": "",
+            "HostnamePath": "",
+            "HostsPath": "",
+            "LogPath": details.log,
+            "Name": f"/{view.name}",
+            "RestartCount": 0,
+            "Driver": session.store.parts.snapshotter.name,
+            "Platform": state.platform or "linux",
+            "MountLabel": "",
+            "ProcessLabel": "",
+            "AppArmorProfile": "",
+            "ExecIDs": NilList(),
+            "HostConfig": host_document(state),
+            "GraphDriver": lambda: driver_document(session, containers, view),
+            "Mounts": [mount_document(*bind) for bind in state.binds],
+            "Config": config_document(view),
+            "NetworkSettings": network_document(state),
+        },
+        aliases={"ID": "Id"},
+    )
+
+
+def state_document(details: ContainerDetails) -> Struct:
+    view, state = details.view, details.view.state
+    ended = view.status == "exited"
+    return Struct(
+        "container.State",
+        {
+            "Status": view.status,
+            "Running": view.running,
+            "Paused": view.status == "paused",
+            "Restarting": False,
+            "OOMKilled": state.out_of_memory,
+            "Dead": False,
+            "Pid": details.pid,
+            "ExitCode": state.exit_code if ended else 0,
+            "Error": state.error,
+            "StartedAt": rfc3339_nano(state.started) if state.started else NEVER,
+            "FinishedAt": rfc3339_nano(state.finished) if state.finished else NEVER,
+        },
+    )
+
+
+def host_document(state: ContainerState) -> Struct:
+    binds = [
+        ":".join([source, target, *([",".join(filter(None, ("ro" * read_only, *options)))]
+                                    if read_only or options else [])])
+        for source, target, read_only, options in state.binds
+    ]  # fmt: skip
+    return Struct(
+        "container.HostConfig",
+        {
+            "Binds": texts(binds),
+            "ContainerIDFile": "",
+            "LogConfig": Struct(
+                "container.LogConfig", {"Type": "json-file", "Config": StringMap()}
+            ),
+            "NetworkMode": network_of(state),
+            "PortBindings": {},
+            "RestartPolicy": Struct(
+                "container.RestartPolicy", {"Name": "no", "MaximumRetryCount": 0}
+            ),
+            "AutoRemove": state.remove,
+            "ExtraHosts": texts([f"{name}:{address}" for name, address in state.hosts]),
+            "Privileged": state.privileged,
+            "PublishAllPorts": False,
+            "ReadonlyRootfs": state.read_only,
+            "ShmSize": SHM_SIZE,
+            "Runtime": "crun",
+        },
+    )
+
+
+def config_document(view: ContainerView) -> Struct:
+    state = view.state
+    return Struct(
+        "container.Config",
+        {
+            "Hostname": state.hostname,
+            "Domainname": "",
+            "User": state.user,
+            "AttachStdin": state.stdin and not state.detached,
+            "AttachStdout": not state.detached,
+            "AttachStderr": not state.detached,
+            "ExposedPorts": empty_objects(state.exposed),
+            "Tty": state.terminal,
+            "OpenStdin": state.stdin,
+            "StdinOnce": state.stdin and not state.detached,
+            "Env": texts(state.env),
+            "Cmd": texts(state.command),
+            "Image": state.image_name,
+            "Volumes": empty_objects(state.directories),
+            "WorkingDir": "" if state.working_dir == "/" else state.working_dir,
+            "Entrypoint": texts(state.entrypoint),
+            "OnBuild": NilList(),
+            "Labels": StringMap(state.labels) if state.labels else NilMap(),
+            "StopSignal": state.stop_signal,
+            "StopTimeout": state.stop_timeout,
+        },
+        omitted=OMITTED_IN_CONFIG,
+    )
+
+
+def mount_document(source: str, target: str, read_only: bool, options: tuple[str, ...]) -> Struct:
+    return Struct(
+        "container.MountPoint",
+        {
+            "Type": "bind",
+            "Source": source,
+            "Destination": target,
+            "Mode": ",".join([*(("ro",) if read_only else ()), *options]),
+            "RW": not read_only,
+            "Propagation": options[0] if options else "rprivate",
+        },
+    )
+
+
+def network_document(state: ContainerState) -> Struct:
+    return Struct(
+        "container.NetworkSettings",
+        {
+            "SandboxID": "",
+            "SandboxKey": "",
+            "Ports": {},
+            "IPAddress": "",
+            "Gateway": "",
+            "MacAddress": "",
+            "Networks": {network_of(state): Struct(
+                "network.EndpointSettings",
+                {"IPAddress": "", "Gateway": "", "MacAddress": "", "NetworkID": ""},
+            )},
+        },
+    )  # fmt: skip
+
+
+def network_of(state: ContainerState) -> str:
+    return "host" if state.network == "default" else state.network
+
+
+def driver_document(session: Session, containers: Containers, view: ContainerView) -> Struct:
+    """Where the files of the container are."""
+    data: object = NilPointer("map")
+    try:
+        directories = containers.layer_directories(view)
+        if directories is not None:
+            data = StringMap(
+                {
+                    "LowerDir": ":".join(map(str, directories.lower)),
+                    "MergedDir": str(directories.merged),
+                    "UpperDir": str(directories.upper),
+                    "WorkDir": str(directories.work),
+                }
+            )
+    except TierceError as error:
+        session.report(error)
+    name = session.store.parts.snapshotter.name
+    return Struct("storage.DriverData", {"Data": data, "Name": name})

@@ -1,0 +1,1 @@
+"""What flags about running containers mean."""

@@ -1,0 +1,129 @@
+"""What the flags of `container run` and `container create` mean."""
+
+from __future__ import annotations
+
+from tierce.cli.flags import Flag, Parsed
+from tierce.client.containers import (
+    RunRequest,
+    check_name,
+    parse_mount,
+    parse_signal,
+    parse_volume,
+    read_env_file,
+)
+from tierce.errors import InvalidValue, UsageError
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FLAGS = (
+    Flag("add-host", kind="list", help="Add a custom host-to-IP mapping (host:ip)"),
+    Flag("cidfile", kind="string", help="Write the container ID to the file"),
+    Flag("entrypoint", kind="string", help="Overwrite the default ENTRYPOINT of the image"),
+    Flag("env", "e", kind="map", help="Set environment variables"),
+    Flag("env-file", kind="list", help="Read in a file of environment variables"),
+    Flag("hostname", "h", kind="string", help="Container host name"),
+    Flag("interactive", "i", help="Keep STDIN open even if not attached"),
+    Flag("label", "l", kind="map", help="Set meta data on a container"),
+    Flag("mount", kind="list", help="Attach a filesystem mount to the container"),
+    Flag("name", kind="string", help="Assign a name to the container"),
+    Flag("net", kind="string", default="default", hidden=True),
+    Flag("network", kind="string", default="default",
+         help='Connect a container to a network ("host" or "none")'),
+    Flag("platform", kind="string", help="Set platform if server is multi-platform capable"),
+    Flag("privileged", help="Give extended privileges to this container"),
+    Flag("pull", kind="string", default="missing",
+         help='Pull image before running ("always", "missing", "never")'),
+    Flag("quiet", "q", help="Suppress the pull output"),
+    Flag("read-only", help="Mount the container's root filesystem as read only"),
+    Flag("rm", help="Automatically remove the container when it exits"),
+    Flag("stop-signal", kind="string", help="Signal to stop the container"),
+    Flag("stop-timeout", kind="int", default=0, help="Timeout (in seconds) to stop a container"),
+    Flag("tty", "t", help="Allocate a pseudo-TTY"),
+    Flag("user", "u", kind="string", help="Username or UID (format: <name|uid>[:<group|gid>])"),
+    Flag("volume", "v", kind="list", help="Bind mount a volume"),
+    Flag("workdir", "w", kind="string", help="Working directory inside the container"),
+)  # fmt: skip
+
+NETWORKS = ("default", "host", "none")
+
+
+def request_of(options: Parsed, environ: Mapping[str, str]) -> RunRequest:
+    """What the flags and arguments ask for. Raises UsageError."""
+    image, *command = options.arguments
+    binds = [parse_volume(text) for text in options.texts("volume")]
+    binds += [parse_mount(text) for text in options.texts("mount")]
+    check_choices(options)
+    return RunRequest(
+        image=image,
+        command=tuple(command),
+        entrypoint=entrypoint_of(options),
+        name=options.text("name"),
+        hostname=options.text("hostname"),
+        env=tuple(environment_of(options, environ)),
+        working_dir=options.text("workdir"),
+        user=options.text("user"),
+        stdin=options.flag("interactive"),
+        terminal=options.flag("tty"),
+        remove=options.flag("rm"),
+        binds=tuple(binds),
+        network=network_of(options),
+        hosts=tuple(host_of(text) for text in options.texts("add-host")),
+        labels=tuple((name, value or "") for name, value in options.pairs("label")),
+        id_file=options.text("cidfile"),
+        platform=options.text("platform"),
+        privileged=options.flag("privileged"),
+        read_only=options.flag("read-only"),
+        stop_signal=options.text("stop-signal"),
+        stop_timeout=options.integer("stop-timeout") if options.given("stop-timeout") else None,
+    )
+
+
+def check_choices(options: Parsed) -> None:
+    """Refuses values that mean something to docker and nothing here."""
+    if options.text("pull") not in {"missing", "never"}:
+        raise UsageError(f"pull {options.text('pull')}: images are not pulled here")
+    try:
+        if name := options.text("name"):
+            check_name(name)
+        if stop := options.text("stop-signal"):
+            parse_signal(stop)
+    except InvalidValue as error:
+        raise UsageError(error.message) from error
+
+
+def entrypoint_of(options: Parsed) -> tuple[str, ...] | None:
+    """One word; an empty one takes away what the image has."""
+    if not options.given("entrypoint"):
+        return None
+    word = options.text("entrypoint")
+    return (word,) if word else ()
+
+
+def environment_of(options: Parsed, environ: Mapping[str, str]) -> list[tuple[str, str | None]]:
+    """Variables of the files, then those of the flags; `-e NAME` takes ours, if we have it."""
+    found: list[tuple[str, str | None]] = []
+    for path in options.texts("env-file"):
+        found += read_env_file(path, environ)
+    for name, value in options.pairs("env"):
+        found.append((name, environ.get(name) if value is None else value))
+    return found
+
+
+def network_of(options: Parsed) -> str:
+    network = options.text("network") if options.given("network") else options.text("net")
+    if network not in NETWORKS:
+        raise UsageError(
+            f"network {network}: not supported", hint=f"use one of {', '.join(NETWORKS)}"
+        )
+    return network
+
+
+def host_of(text: str) -> tuple[str, str]:
+    """(name, address) of `name:address` or `name=address`. Raises UsageError."""
+    for separator in ("=", ":"):
+        name, found, address = text.partition(separator)
+        if found and name and address:
+            return name, address.strip("[]")
+    raise UsageError(f"bad format for add-host: {text!r}", hint="write it as name:address")

@@ -1,0 +1,90 @@
+"""Starting a container in the background."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from tierce.containers.create import log_of, spec_of
+from tierce.containers.state import EXITED, RUNNING, STARTING, ContainerState
+from tierce.containers.sweep import find, finish, kill_monitors, lock_name, remove
+from tierce.errors import ContainerError, NotFound, TierceError
+from tierce.linux.process import boot_id
+from tierce.runtime import detached
+from tierce.runtime.detached import DetachedSpec, start_detached
+from tierce.runtime.probe import choose_runtime
+from tierce.store import Store
+from tierce.store.containers import ContainerRow
+
+_PROGRAM = "from tierce.cli.main import entry; entry()"
+"""What conmon runs at the end; by -c and -P, nothing of the directory it is in is imported."""
+
+
+def start(store: Store, row: ContainerRow) -> ContainerRow:
+    """Starts a container in the background; returns when its process runs. Idempotent.
+
+    Raises ContainerError, with the exit status that `container run` is to have, NotFound when it
+    has been removed meanwhile, RuntimeUnavailable, StoreError.
+    """
+    runtime = choose_runtime(store.paths)
+    with store.locks.hold(lock_name(row.id)):
+        # Whoever was killed while starting or removing it has left that to the next one.
+        finish(store, row.id)
+        found = find(store, row.id)
+        if found is None:
+            raise NotFound("container", row.name)
+        if found.running:
+            return found
+        state = ContainerState.decode(found.state)
+        directory = f"{store.paths.detached}/{row.id}"
+        detached.clear(directory, row.id)
+        begun = state.replace(
+            status=STARTING, detached=True, error="", exit_code=0, finished=0.0, boot=boot_id()
+        )
+        store.containers.set_state(row.id, begun.encode(), running=True)
+        try:
+            spec = DetachedSpec(
+                id=row.id,
+                container=spec_of(store, found, state, size=(24, 80) if state.terminal else None),
+                directory=directory,
+                log=log_of(store, row.id),
+                stdin=state.stdin,
+                exit_command=_exit_command(store, row.id),
+            )
+            started = start_detached(runtime, spec)
+        except BaseException as error:
+            _failed(store, found, begun, error)
+            raise
+        running = begun.replace(
+            status=RUNNING,
+            started=time.time(),
+            process=(started.process.pid, started.process.started),
+            monitor=(started.monitor.pid, started.monitor.started),
+        )
+        store.containers.set_state(row.id, running.encode(), running=True)
+        return found.replace(state=running.encode(), running=True)
+
+
+def _failed(store: Store, row: ContainerRow, state: ContainerState, error: BaseException) -> None:
+    """Nothing that was started stays; what is not to be removed says why it did not start."""
+    ours = error if isinstance(error, TierceError) else ContainerError("interrupted")
+    kill_monitors(row.id)
+    failed = state.replace(
+        status=EXITED,
+        exit_code=ours.exit_code,
+        error=ours.message,
+        finished=time.time(),
+        boot="",
+    )
+    store.containers.set_state(row.id, failed.encode(), running=False)
+    detached.clear(f"{store.paths.detached}/{row.id}", row.id)
+    if state.remove:
+        remove(store, row)
+
+
+def _exit_command(store: Store, identifier: str) -> tuple[str, ...]:
+    return (
+        *(sys.executable, "-P", "-c", _PROGRAM, "--root", os.path.abspath(store.paths.root)),
+        *("container", "cleanup", identifier),
+    )

@@ -1,0 +1,316 @@
+"""Starting a container that outlives the command: in a mount namespace that conmon keeps.
+
+The namespace is that of one thread of this process. What is mounted in it is seen by nobody
+else, and it ends with the last process in it: first this thread, then conmon and the container.
+So nothing is mounted any more when these have ended, however that came.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import threading
+
+from tierce.errors import ContainerError, RuntimeUnavailable
+from tierce.linux import cgroups, mounts, namespaces
+from tierce.linux.process import bounding_capabilities
+from tierce.runtime import executable
+from tierce.runtime.container import write_bundle
+from tierce.runtime.crun import runtime_environment, seccomp_for
+from tierce.runtime.monitor import (
+    CGROUP_PREFIX,
+    ENDED,
+    ProcessId,
+    find_monitor,
+    monitor_arguments,
+    number_in,
+)
+from tierce.runtime.root import ContainerRoot
+from tierce.runtime.runtimes import failure_in_log
+from tierce.values import Value
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeVar
+
+    from tierce.runtime.container import ContainerSpec
+    from tierce.runtime.runtimes import Runtime
+
+    Result = TypeVar("Result")
+
+_START_SECONDS = 120.0
+_CHUNK = 1 << 16
+
+
+class DetachedSpec(Value):
+    """A container to be started in the background.
+
+    `directory` is the one that `monitor` describes, `log` the file that its output goes to;
+    `exit_command` is run at its end, with whatever environment this process has.
+    """
+
+    id: str
+    container: ContainerSpec
+    directory: str
+    log: str
+    stdin: bool
+    exit_command: tuple[str, ...]
+
+
+class Started(Value):
+    """The container's process 1, and the conmon that watches it."""
+
+    process: ProcessId
+    monitor: ProcessId
+
+
+def start_detached(runtime: Runtime, spec: DetachedSpec) -> Started:
+    """Starts a container; returns when its process runs.
+
+    Raises ContainerError, with the exit status that `container run` is to have, and
+    RuntimeUnavailable. What was started is then still there: see `clear`.
+    """
+    program = find_monitor()
+    return in_private_mounts(lambda: _Start(runtime, spec, program).run())
+
+
+def in_private_mounts(function: Callable[[], Result]) -> Result:
+    """Calls a function in a thread with a mount namespace of its own.
+
+    In a hybrid setup, cgroup version 2 is covered there as `launcher` does it. Raises what the
+    function raises, and RuntimeUnavailable.
+    """
+    results: list[Result] = []
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            _unshare()
+            results.append(function())
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            failures.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
+    return results[0]
+
+
+def _unshare() -> None:
+    try:
+        hidden = cgroups.detect().unified_in_conflict
+        namespaces.unshare(namespaces.CLONE_NEWNS)
+        namespaces.make_private()
+        if hidden:
+            mounts.mount("tmpfs", hidden, "tmpfs", mounts.MS_NOSUID, "mode=755")
+    except OSError as error:
+        raise RuntimeUnavailable(
+            f"make a private mount namespace: {error.strerror}",
+            hint="containers need CAP_SYS_ADMIN; in a container, run it with --privileged",
+        ) from error
+
+
+class _Start:
+    """The steps of one start, in the private mount namespace."""
+
+    def __init__(self, runtime: Runtime, spec: DetachedSpec, program: str) -> None:
+        self._runtime = runtime
+        self._spec = spec
+        self._program = program
+        self._options = (
+            *("--root", f"{spec.directory}/state"),
+            *("--log", f"{spec.directory}/log", "--log-format", "json"),
+        )
+
+    def run(self) -> Started:
+        self._prepare()
+        self._monitor()
+        directory = self._spec.directory
+        started = Started(
+            ProcessId.of(number_in(f"{directory}/pid")),
+            ProcessId.of(number_in(f"{directory}/monitor")),
+        )
+        pid = self._spawn(self._runtime.path, [self._runtime.name, *self._options, "start"])
+        if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
+            raise self._failure("")
+        return started
+
+    def _prepare(self) -> None:
+        spec = self._spec
+        for part in ("", "/bundle", "/mounts", "/state", "/exit"):
+            os.mkdir(f"{spec.directory}{part}", 0o700)
+        with open(f"{spec.directory}/{ENDED}", "x", encoding="ascii"):
+            pass
+        write_bundle(
+            spec.container,
+            f"{spec.directory}/bundle",
+            ContainerRoot(f"{spec.directory}/mounts", "c"),
+            grantable=bounding_capabilities(),
+            seccomp=seccomp_for(self._runtime, spec.container.isolation),
+            cgroup=lambda: f"/{CGROUP_PREFIX}{spec.id}",
+        )
+
+    def _monitor(self) -> None:
+        """Starts conmon, which has the runtime create the container."""
+        spec = self._spec
+        arguments = monitor_arguments(
+            identifier=spec.id,
+            directory=spec.directory,
+            runtime=self._runtime.path,
+            runtime_options=self._options,
+            log=spec.log,
+            terminal=spec.container.process.terminal,
+            stdin=spec.stdin,
+            exit_command=spec.exit_command,
+        )
+        told, tells = os.pipe()
+        try:
+            try:
+                pid = self._spawn(self._program, arguments, tells)
+            finally:
+                os.close(tells)
+            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            if status:
+                raise ContainerError(f"start conmon: it ended with status {status}")
+            answer = _line_of(told)
+        finally:
+            os.close(told)
+        if int(answer.get("data", answer.get("pid", -1))) <= 0:  # type: ignore[call-overload]
+            raise self._failure(str(answer.get("message", "")))
+
+    def _spawn(self, program: str, arguments: Sequence[str], tells: int = -1) -> int:
+        """Starts a program with no input and no output; for the runtime, the id is added."""
+        nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        environment = runtime_environment()
+        actions = [(os.POSIX_SPAWN_DUP2, nothing, number) for number in (0, 1, 2)]
+        words = list(arguments)
+        if tells >= 0:
+            # conmon's way to say how it went; a number that is free in it for certain.
+            actions.append((os.POSIX_SPAWN_DUP2, tells, 3))
+            environment["_OCI_SYNCPIPE"] = "3"
+        else:
+            words.append(self._spec.id)
+        try:
+            return os.posix_spawn(
+                program,
+                words,
+                environment,
+                file_actions=actions,
+                setsid=True,
+                setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+                setsigmask=(),
+            )
+        finally:
+            os.close(nothing)
+
+    def _failure(self, message: str) -> ContainerError:
+        reason = failure_in_log(f"{self._spec.directory}/log") or message or "no reason given"
+        return executable.failure(self._spec.container.process.args[0], reason)
+
+
+def _line_of(descriptor: int) -> dict[str, object]:
+    """The line of JSON in which conmon tells how it went; empty when it ended without one."""
+    text = b""
+    while b"\n" not in text:
+        if not select.select([descriptor], [], [], _START_SECONDS)[0]:
+            raise ContainerError("start conmon: it does not answer")
+        data = os.read(descriptor, _CHUNK)
+        if not data:
+            break
+        text += data
+    found = json.loads(text) if text.strip() else {}
+    return found if isinstance(found, dict) else {}
+
+
+def clear(directory: str, identifier: str) -> None:
+    """Ends what is left of a container that was started, and removes what it needed. Idempotent.
+
+    For one whose conmon has ended, or runs this. Not removed is what is not in `directory`.
+    """
+    _end_processes(identifier)
+    points = f"{directory}/mounts"
+    for name in _names(points):
+        _unmount(f"{points}/{name}")
+    _remove_tree(directory)
+
+
+def groups_of(identifier: str) -> list[str]:
+    """The groups of a container's processes, in each hierarchy that has one, inner ones first."""
+    found: list[str] = []
+    for mount in cgroups.detect().mounts:
+        top = f"{mount.path}/{CGROUP_PREFIX}{identifier}"
+        found += [directory for directory, _, _ in os.walk(top, topdown=False)]
+    return found
+
+
+def _end_processes(identifier: str) -> None:
+    """Kills what is in the container's groups, and removes them."""
+    left = groups_of(identifier)
+    for group in left:
+        for text in _processes_in(group):
+            try:
+                ended = os.pidfd_open(int(text))
+            except ProcessLookupError:
+                continue
+            try:
+                if text in _processes_in(group):  # still that process
+                    signal.pidfd_send_signal(ended, signal.SIGKILL)
+                    _thaw(group)
+                    select.select([ended], [], [], _START_SECONDS)
+            except ProcessLookupError:
+                pass
+            finally:
+                os.close(ended)
+    cgroups.remove_soon(cgroups.Cgroup(tuple(left)))
+
+
+def _thaw(group: str) -> None:
+    """What is frozen does not die either in version 1."""
+    path = f"{group}/freezer.state"
+    if os.path.exists(path):
+        with open(path, "w", encoding="ascii") as file:
+            file.write("THAWED")
+
+
+def _processes_in(group: str) -> list[str]:
+    try:
+        with open(f"{group}/cgroup.procs", encoding="ascii") as file:
+            return file.read().split()
+    except OSError:  # removed meanwhile
+        return []
+
+
+def _names(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return []
+
+
+def _unmount(point: str) -> None:
+    while True:
+        try:
+            mounts.umount2(point, mounts.UMOUNT_NOFOLLOW | mounts.MNT_DETACH)
+        except OSError:  # nothing is mounted there, for us
+            return
+
+
+def _remove_tree(path: str) -> None:
+    """Removes files and directories, but nothing that is below a mount point."""
+    try:
+        entries = list(os.scandir(path))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if not entry.is_dir(follow_symlinks=False):
+            os.unlink(entry.path)
+        elif os.path.basename(path) == "mounts":
+            os.rmdir(entry.path)
+        else:
+            _remove_tree(entry.path)
+    os.rmdir(path)
