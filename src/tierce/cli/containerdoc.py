@@ -60,7 +60,6 @@ def container_document(
 
 def state_document(details: ContainerDetails) -> Struct:
     view, state = details.view, details.view.state
-    ended = view.status == "exited"
     return Struct(
         "container.State",
         {
@@ -71,7 +70,7 @@ def state_document(details: ContainerDetails) -> Struct:
             "OOMKilled": state.out_of_memory,
             "Dead": False,
             "Pid": details.pid,
-            "ExitCode": state.exit_code if ended else 0,
+            "ExitCode": 0 if view.running else state.exit_code,
             "Error": state.error,
             "StartedAt": rfc3339_nano(state.started) if state.started else NEVER,
             "FinishedAt": rfc3339_nano(state.finished) if state.finished else NEVER,

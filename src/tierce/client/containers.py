@@ -173,7 +173,8 @@ class Containers:
         """Where the files of a container are; None when it has none of its own."""
         if view.snapshot is None:
             return None
-        return self._store.snapshots.directories(view.snapshot)
+        snapshots = self._store.snapshots
+        return snapshots.directories(snapshots.get_active(view.snapshot))
 
     def sizes(self, view: ContainerView) -> tuple[int, int]:
         """Bytes of a container's own files, and with those of its image."""

@@ -159,8 +159,9 @@ def spec_of(
     added = (*step.hosts, *state.hosts)
     assert row.snapshot is not None
     active = store.snapshots.get_active(row.snapshot)
+    root = store.snapshots.mounts(active)
     return ContainerSpec(
-        root=tuple(store.snapshots.mounts(active)),
+        root=tuple(root if state.remove else _lasting(root)),
         process=ProcessSpec(
             args=state.args,
             env=state.env,
@@ -178,6 +179,14 @@ def spec_of(
         ),
         directories=state.directories,
     )
+
+
+def _lasting(specs: Sequence[MountSpec]) -> list[MountSpec]:
+    """Mounts whose files are still there after a crash of the machine, and not thrown away."""
+    return [
+        spec.replace(options=tuple(option for option in spec.options if option != "volatile"))
+        for spec in specs
+    ]
 
 
 def isolation_of(state: ContainerState, step: StepProcess = NO_STEP) -> Isolation:

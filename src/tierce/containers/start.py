@@ -7,7 +7,7 @@ import sys
 import time
 
 from tierce.containers.create import log_of, spec_of
-from tierce.containers.state import EXITED, RUNNING, STARTING, ContainerState
+from tierce.containers.state import CREATED, EXITED, RUNNING, STARTING, ContainerState
 from tierce.containers.sweep import find, finish, kill_monitors, lock_name, remove
 from tierce.errors import ContainerError, NotFound, TierceError
 from tierce.linux.process import boot_id
@@ -39,6 +39,8 @@ def start(store: Store, row: ContainerRow) -> ContainerRow:
         state = ContainerState.decode(found.state)
         directory = f"{store.paths.detached}/{row.id}"
         detached.clear(directory, row.id)
+        if found.snapshot is not None:
+            store.snapshots.reopen(store.snapshots.get_active(found.snapshot))
         begun = state.replace(
             status=STARTING, detached=True, error="", exit_code=0, finished=0.0, boot=boot_id()
         )
@@ -71,7 +73,7 @@ def _failed(store: Store, row: ContainerRow, state: ContainerState, error: BaseE
     ours = error if isinstance(error, TierceError) else ContainerError("interrupted")
     kill_monitors(row.id)
     failed = state.replace(
-        status=EXITED,
+        status=EXITED if state.started else CREATED,
         exit_code=ours.exit_code,
         error=ours.message,
         finished=time.time(),

@@ -99,9 +99,31 @@ def wait(store: Store, row: ContainerRow) -> int:
 def restart(
     store: Store, row: ContainerRow, *, number: int = 0, seconds: int | None = None
 ) -> None:
-    """Stops a container, and starts it in the background. Raises ContainerError, NotFound."""
-    stop(store, row, number=number, seconds=seconds)
+    """Stops a container, and starts it in the background. Raises ContainerError, NotFound.
+
+    One that goes with its process does not go with this end of it.
+    """
+    removed = _set_removal(store, row, False)
+    try:
+        stop(store, row, number=number, seconds=seconds)
+    finally:
+        if removed:
+            _set_removal(store, row, True)
     start(store, row)
+
+
+def _set_removal(store: Store, row: ContainerRow, remove: bool) -> bool:
+    """Has a container go with its process, or not; says whether that was otherwise."""
+    with store.locks.hold(lock_name(row.id)):
+        found = find(store, row.id)
+        if found is None:
+            return False
+        state = ContainerState.decode(found.state)
+        if state.remove == remove:
+            return False
+        changed = state.replace(remove=remove).encode()
+        store.containers.set_state(row.id, changed, running=found.running)
+        return True
 
 
 def pause(store: Store, row: ContainerRow) -> None:

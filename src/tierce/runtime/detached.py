@@ -243,6 +243,8 @@ def groups_of(identifier: str) -> list[str]:
     """The groups of a container's processes, in each hierarchy that has one, inner ones first."""
     found: list[str] = []
     for mount in cgroups.detect().mounts:
+        if not os.path.exists(f"{mount.path}/cgroup.procs"):
+            continue  # covered, see `in_private_mounts`
         top = f"{mount.path}/{CGROUP_PREFIX}{identifier}"
         found += [directory for directory, _, _ in os.walk(top, topdown=False)]
     return found

@@ -133,6 +133,9 @@ class Snapshotter(Protocol):
     def commit(self, directory: Path, below: Callable[[], MergedView] | None) -> None:
         """Nobody writes to `directory` any more; `below` is what it was prepared upon."""
 
+    def reopen(self, directory: Path) -> None:
+        """Have a prepared directory mounted again that was mounted, and is so no more."""
+
     def mounts(self, top: Place, parents: Sequence[Place], *, read_only: bool) -> list[MountSpec]:
         """What to mount, in this order, to see the file system; targets are left empty.
 

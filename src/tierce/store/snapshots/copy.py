@@ -56,6 +56,9 @@ class CopySnapshotter:
     def commit(self, directory: Path, below: Callable[[], MergedView] | None) -> None:
         """Nothing to do."""
 
+    def reopen(self, directory: Path) -> None:
+        """Nothing to do."""
+
     def mounts(self, top: Place, parents: Sequence[Place], *, read_only: bool) -> list[MountSpec]:
         options = ("bind", "ro") if read_only else ("bind",)
         return [MountSpec("bind", str(top.directory / TREE_NAME), "", options)]

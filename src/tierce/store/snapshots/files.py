@@ -85,6 +85,11 @@ class SnapshotFiles:
             self._snapshotter.commit(self._paths.snapshot(number), below if parents else None)
         return self._snapshotter.form, self._durability.boot
 
+    def reopen(self, number: int) -> None:
+        """Nobody has this prepared snapshot mounted, and it can be mounted again."""
+        with reported(f"reopen snapshot {number}"):
+            self._snapshotter.reopen(self._paths.snapshot(number))
+
     def remove(self, number: int) -> None:
         if self._trash.throw(self._paths.snapshot(number)):
             self._trash.empty()

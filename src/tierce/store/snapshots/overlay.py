@@ -32,6 +32,7 @@ _PLAIN = ("index=off", "metacopy=off", "redirect_dir=off")
 # in the container reach the disk (overlayfs.rst, "Volatile mount"). After a power cut nothing of
 # it is trusted unverified: see `durability`.
 _VOLATILE = "volatile"
+_VOLATILE_MARK = "work/incompat/volatile/dirty"
 # Else distributions have files of other file systems get inode numbers of more than 32 bits,
 # which 32-bit programs cannot read.
 _OWN_NUMBERS = "xino=off"
@@ -77,14 +78,21 @@ class OverlaySnapshotter:
             layer.apply_layer(tar, str(directory / FS_NAME), whiteouts="overlay", implied=below)
 
     def commit(self, directory: Path, below: Callable[[], MergedView] | None) -> None:
+        self.reopen(directory)
+        if below is not None:
+            layer.drop_unchanged(str(directory / FS_NAME), below())
+
+    def reopen(self, directory: Path) -> None:
         # The marks of a volatile mount: the kernel would refuse to use the directory again.
-        for name in ("incompat/volatile", "incompat", "work"):
+        try:
+            os.unlink(directory / WORK_NAME / _VOLATILE_MARK)
+        except OSError:
+            return  # it was not mounted, or not so
+        for name in ("work/incompat/volatile", "work/incompat", "work"):
             try:
                 os.rmdir(directory / WORK_NAME / name)
             except OSError:
-                pass  # nothing was mounted, or a killed process left more in it
-        if below is not None:
-            layer.drop_unchanged(str(directory / FS_NAME), below())
+                pass  # a killed process left more in it
 
     def mounts(self, top: Place, parents: Sequence[Place], *, read_only: bool) -> list[MountSpec]:
         layers = [top, *parents] if read_only else parents

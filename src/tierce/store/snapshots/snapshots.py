@@ -296,6 +296,10 @@ class Snapshots:
         with self._files().mounted(self.mounts(snapshot, read_only=read_only), target):
             yield target
 
+    def reopen(self, active: Active) -> None:
+        """Have a writable layer mounted that was mounted before; nobody has it mounted now."""
+        self._files().reopen(active.id)
+
     def directories(self, snapshot: int | Active) -> LayerDirectories:
         """The directories with the files of each layer, unpacked for this. Raises as `unpack`."""
         opened = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tierce.cli.flags import FORMAT_HELP, Command, Flag, Parsed
+from tierce.cli.format.printing import quoted
 from tierce.cli.format.rows import render_rows
 from tierce.cli.format.units import ago, go_time, human_size
 from tierce.cli.format.values import Struct
@@ -81,7 +82,7 @@ def row(view: ContainerView, containers: Containers, *, truncate: bool) -> Struc
     return Struct(
         "formatter.ContainerContext",
         {
-            "Command": f'"{shorter(" ".join(state.args), COMMAND_WIDTH, truncate)}"',
+            "Command": quoted(shorter(command_of(view), COMMAND_WIDTH, truncate)),
             "CreatedAt": lambda: go_time(view.created),
             "ID": shown_id(view, truncate),
             "Image": state.image_name or "<no image>",
@@ -99,6 +100,12 @@ def row(view: ContainerView, containers: Containers, *, truncate: bool) -> Struc
         },
         escape_html=True,
     )
+
+
+def command_of(view: ContainerView) -> str:
+    """The words of the command, in docker's way to tell those with a space in them."""
+    first, *rest = view.state.args
+    return " ".join([first, *(f"'{word}'" if " " in word else word for word in rest)])
 
 
 def status_of(view: ContainerView) -> str:
