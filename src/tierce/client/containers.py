@@ -20,7 +20,7 @@ from tierce.containers.stop import check_name, parse_signal
 from tierce.containers.sweep import finish, lock_name, sweep
 from tierce.containers.volumes import parse_mount, parse_volume
 from tierce.errors import NotFound
-from tierce.runtime.monitor import exit_status
+from tierce.runtime.monitor import exit_status, find_monitor
 from tierce.store import Store
 from tierce.values import Value
 
@@ -81,6 +81,7 @@ class Containers:
 
     def run_detached(self, request: RunRequest) -> str:
         """Start a container in the background; its id. Raises as `run`."""
+        find_monitor()  # before anything is made
         row = creating.create(self._store, request)
         starting.start(self._store, row)
         return row.id

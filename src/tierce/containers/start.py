@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from tierce.containers.create import log_of, spec_of
+from tierce.containers.create import directory_of, log_of, spec_of
 from tierce.containers.state import CREATED, EXITED, RUNNING, STARTING, ContainerState
 from tierce.containers.sweep import find, finish, kill_monitors, lock_name, remove
 from tierce.errors import ContainerError, NotFound, TierceError
@@ -39,6 +39,8 @@ def start(store: Store, row: ContainerRow) -> ContainerRow:
         state = ContainerState.decode(found.state)
         directory = f"{store.paths.detached}/{row.id}"
         detached.clear(directory, row.id)
+        # Whoever made it may have been killed before it had its directory.
+        os.makedirs(directory_of(store, row.id), 0o700, exist_ok=True)
         if found.snapshot is not None:
             store.snapshots.reopen(store.snapshots.get_active(found.snapshot))
         begun = state.replace(

@@ -95,7 +95,11 @@ def in_private_mounts(function: Callable[[], Result]) -> Result:
 
     thread = threading.Thread(target=work)
     thread.start()
-    thread.join()
+    try:
+        thread.join()
+    except BaseException:  # interrupted: what it is at must be over before anything is undone
+        thread.join()
+        raise
     if failures:
         raise failures[0]
     return results[0]
@@ -128,6 +132,7 @@ class _Start:
         )
 
     def run(self) -> Started:
+        os.chdir("/")  # for this thread, and conmon: it is to hold up no file system of ours
         self._prepare()
         self._monitor()
         directory = self._spec.directory

@@ -16,7 +16,7 @@
 ├── snapshots/<n>/erofs       an image by which the layer is mounted from its tar; can be made again
 ├── snapshots/<n>/lower       an empty directory to mount that at
 ├── snapshots/empty           a directory for ever empty, beneath layers without a parent
-├── containers/<id>/          what a container needs between its start and its removal
+├── containers/<id>/log      what a container has written
 ├── cache-mounts/<n>/         contents of RUN --mount=type=cache
 ├── contexts/<name>           what the last walk over a build context found; a cache
 ├── git/<name>/               what was fetched of a git repository; a cache

@@ -15,7 +15,7 @@ def test_state_comes_back_as_it_was() -> None:
         exit_code=3,
         args=("sh", "-c", "true"),
         env=("A=1",),
-        binds=(("/a", "/b", True),),
+        binds=(("/a", "/b", True, ("rslave",)),),
         labels=(("k", "v"),),
     )
     assert ContainerState.decode(state.encode()) == state
