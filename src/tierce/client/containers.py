@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import os
 
+from tierce.client import running
 from tierce.client.container_filters import select
+from tierce.client.running import (
+    HostPath,
+    RunRequest,
+    Streams,
+    check_name,
+    parse_mount,
+    parse_signal,
+    parse_volume,
+    read_env_file,
+)
 from tierce.containers import create as creating
 from tierce.containers import listing, logs, stop
-from tierce.containers import run as running
 from tierce.containers import start as starting
-from tierce.containers.environment import read_env_file
 from tierce.containers.following import LogWaiter, Running
-from tierce.containers.foreground import Streams
 from tierce.containers.listing import ContainerView
 from tierce.containers.logs import LogLine, LogOptions
-from tierce.containers.request import HostPath, RunRequest
 from tierce.containers.state import ContainerState
-from tierce.containers.stop import check_name, parse_signal
 from tierce.containers.sweep import finish, lock_name, sweep
-from tierce.containers.volumes import parse_mount, parse_volume
 from tierce.errors import NotFound
 from tierce.runtime.monitor import exit_status, find_monitor
 from tierce.store import Store

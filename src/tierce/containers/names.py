@@ -1,8 +1,10 @@
-"""Names for containers that were given none."""
+"""Names of containers: those that may be given, and one for who was given none."""
 
 from __future__ import annotations
 
 import os
+
+from tierce.errors import InvalidValue
 
 _MANNERS = """
 agile amber ardent balanced blithe bold brave bright brisk calm candid careful cheerful clear
@@ -31,6 +33,16 @@ zhang
 def random_name() -> str:
     """Two words as in "brisk_lovelace"; not necessarily a free name."""
     return f"{_one_of(_MANNERS)}_{_one_of(_PEOPLE)}"
+
+
+def check_name(name: str) -> None:
+    """Refuses what docker does not take as a name. Raises InvalidValue."""
+    allowed = name.replace("_", "").replace(".", "").replace("-", "")
+    if len(name) < 2 or name[0] in "_.-" or not (allowed.isascii() and allowed.isalnum()):
+        raise InvalidValue(
+            f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+            value=name,
+        )
 
 
 def _one_of(words: list[str]) -> str:

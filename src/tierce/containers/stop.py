@@ -6,10 +6,12 @@ import os
 import signal
 
 from tierce.containers.following import Running
+from tierce.containers.names import check_name
+from tierce.containers.signals import parse_signal
 from tierce.containers.start import start
 from tierce.containers.state import RUNNING, ContainerState
 from tierce.containers.sweep import find, finish, lock_name, remove, settle
-from tierce.errors import Conflict, ContainerError, InvalidValue, NotFound
+from tierce.errors import Conflict, ContainerError, NotFound
 from tierce.linux import cgroups
 from tierce.runtime.monitor import CGROUP_PREFIX
 from tierce.store import Store
@@ -29,25 +31,6 @@ def resolve(store: Store, text: str) -> ContainerRow:
     if row is None:
         raise NotFound("container", text)
     return row
-
-
-def parse_signal(text: str) -> int:
-    """The number of "TERM", "SIGTERM", "sigterm" or "15". Raises InvalidValue."""
-    word = text.upper()
-    if word.isascii() and word.isdigit() and 0 < int(word) < signal.NSIG:
-        return int(word)
-    name = word if word.startswith("SIG") else f"SIG{word}"
-    first = {"SIGRTMIN": int(signal.SIGRTMIN), "SIGRTMAX": int(signal.SIGRTMAX)}
-    for base, number in first.items():
-        rest = name.removeprefix(base)
-        if rest != name and rest.lstrip("+-").isdigit():
-            number += int(rest)
-            if signal.SIGRTMIN <= number <= signal.SIGRTMAX:
-                return number
-    try:
-        return int(signal.Signals[name])
-    except KeyError:
-        raise InvalidValue(f"invalid signal: {text}", value=text) from None
 
 
 def stop(store: Store, row: ContainerRow, *, number: int = 0, seconds: int | None = None) -> None:
@@ -183,16 +166,6 @@ def rename(store: Store, row: ContainerRow, name: str) -> None:
     if name.removeprefix("/") == row.name:
         raise Conflict("Renaming a container with the same name as its current name")
     store.containers.rename(row.id, name.removeprefix("/"))
-
-
-def check_name(name: str) -> None:
-    """Refuses what docker does not take as a name. Raises InvalidValue."""
-    allowed = name.replace("_", "").replace(".", "").replace("-", "")
-    if len(name) < 2 or name[0] in "_.-" or not (allowed.isascii() and allowed.isalnum()):
-        raise InvalidValue(
-            f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
-            value=name,
-        )
 
 
 def _check_runs(row: ContainerRow, verb: str) -> None:

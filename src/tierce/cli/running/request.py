@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tierce.cli.flags import Flag, Parsed
-from tierce.client.containers import (
+from tierce.client.running import (
     RunRequest,
     check_name,
     parse_mount,

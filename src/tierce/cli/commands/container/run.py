@@ -5,8 +5,13 @@ from __future__ import annotations
 from tierce.cli.flags import Command, Flag, Parsed
 from tierce.cli.running.request import FLAGS, request_of
 from tierce.cli.session import Session
-from tierce.client.containers import Containers
+from tierce.cli.table import load_module
+from tierce.client import running
 from tierce.errors import ContainerError, TierceError, UsageError
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from tierce.client.containers import Containers
 
 COMMAND = Command(
     name="container run",
@@ -27,10 +32,11 @@ def run(options: Parsed, session: Session) -> int:
     """Run; the exit status is the process's own, or 125 when there was none."""
     request = request_of(options, session.environ)
     session.stdout.flush()
-    containers = Containers(session.store)
     try:
         if not options.flag("detach"):
-            return containers.run(request)
+            return running.run(session.store, request)
+        # What starts in the foreground gets by without the rest of a container's life.
+        containers: Containers = load_module("tierce.client.containers").Containers(session.store)
         session.print(containers.run_detached(request))
     except (ContainerError, UsageError):
         raise
