@@ -9,6 +9,7 @@ import signal
 import time
 
 from tierce.containers.state import ContainerState
+from tierce.containers.sweep import finish, lock_name
 from tierce.errors import ContainerError
 from tierce.linux import inotify
 from tierce.linux.process import children
@@ -36,6 +37,8 @@ class Running:
 
     def __init__(self, store: Store, row: ContainerRow) -> None:
         state = ContainerState.decode(row.state)
+        self._store = store
+        self._id = row.id
         self._launcher = ""
         self._monitor = -1
         if state.detached:
@@ -99,6 +102,10 @@ class Running:
         _await(self._monitor, None)
         if self._launcher:
             _await_unlock(f"{self._launcher}/lock")
+        else:
+            # conmon does not wait for the command that it has clear up. Whoever comes first does.
+            with self._store.locks.hold(lock_name(self._id)):
+                finish(self._store, self._id)
         if self._ended < 0:
             return None
         text = os.pread(self._ended, _CHUNK, 0)

@@ -68,7 +68,10 @@ def kill(store: Store, row: ContainerRow, number: int) -> None:
 
 
 def wait(store: Store, row: ContainerRow) -> int:
-    """Waits for a container's end; returns its exit status. One that never ran gives 0."""
+    """Waits for a container's end; returns its exit status. One that never ran gives 0.
+
+    Raises NotFound when it is removed before that is known.
+    """
     if row.running:
         with Running(store, row) as running:
             status = running.await_end()
@@ -76,7 +79,9 @@ def wait(store: Store, row: ContainerRow) -> int:
             return status
     found = find(store, row.id)
     settled = None if found is None else settle(store, found)
-    return ContainerState.decode((settled or row).state).exit_code
+    if settled is None:  # it was gone with its end before it could be held on to
+        raise NotFound("container", row.name)
+    return ContainerState.decode(settled.state).exit_code
 
 
 def restart(

@@ -119,7 +119,7 @@ class Paths:
 
     def run_exist(self) -> bool:
         """Whether the directories are there that a reboot takes away."""
-        return os.path.exists(self.bundles)
+        return os.path.exists(self.bundles) and os.path.exists(self.detached)
 
     def create(self) -> None:
         """Make the store's directories. Idempotent. Raises OSError."""
@@ -151,8 +151,8 @@ class Paths:
         self.run.mkdir(parents=True, exist_ok=True)
         self.run.chmod(0o711)
         _make_directory(self.mounts, 0o711)
-        _make_directory(self.detached, 0o711)
         _make_directory(self.bundles, 0o711)
+        _make_directory(self.detached, 0o711)
 
     def blob(self, digest: Digest) -> Path:
         """The file with this content."""
