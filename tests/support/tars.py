@@ -15,11 +15,10 @@ END = bytes(1024)
 def written(items: Iterable[Item], **options: Any) -> tuple[bytes, LayerResult]:
     """What our writer makes of items, sorted for it."""
     tar = bytearray()
-    result = write_layer(
-        sorted(items, key=lambda item: (sort_key(item[0].path), item[0].kind == "opaque")),
-        tar.extend,
-        **options,
+    ordered: list[Item] = sorted(
+        items, key=lambda item: (sort_key(item[0].path), item[0].kind == "opaque")
     )
+    result = write_layer(ordered, tar.extend, **options)
     return bytes(tar), result
 
 

@@ -11,9 +11,9 @@ from tierce.frontend.paths import is_git, is_url
 from tierce.graph.vertex import Vertex
 from tierce.solver.reporting import reported_step
 from tierce.values import Value
-from tierce.worker.content import RememberedSelections
 from tierce.worker.context import LocalTree
 from tierce.worker.digests import DigestCache
+from tierce.worker.remembered import RememberedLayers, RememberedSelections
 from tierce.worker.worker import LocalContext
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -98,5 +98,6 @@ def open_directory(
         step.done("transferring context:", size)
     status = os.stat(root)
     cache = store.paths.context_cache(f"{status.st_dev:x}-{status.st_ino:x}")
-    tree = LocalTree(root, ignore, DigestCache(cache + ".digests"))
+    digests, layers = DigestCache(cache + ".digests"), RememberedLayers(cache + ".layers")
+    tree = LocalTree(root, ignore, digests, layers)
     return LocalContext(tree, RememberedSelections(cache + ".selections"))

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
+    from tierce.layer.earlier import Run
+
 _NANOSECONDS = 1_000_000_000
 _SMALL = BUFFER // 4  # fits into a buffer with its header and padding
 _PADDING = [bytes(-size % BLOCK) for size in range(BLOCK)]
@@ -52,7 +54,7 @@ class LayerResult(Value):
 
 
 def write_layer(
-    items: Iterable[Item],
+    items: Iterable[Item | Run],
     sink: Callable[[memoryview], object] | None,
     *,
     clamp_mtime: int | None = None,
@@ -64,17 +66,21 @@ def write_layer(
     comes after the file it names. `sink` gets the tar in order, called in another thread, and
     must not keep the memory it is given; without a sink the tar is only hashed. Modification
     times later than `clamp_mtime` (in seconds since 1970) become that; fractions of a second are
-    dropped. With `hash_files` each entry of a file gets its sha256, unless it brought one.
+    dropped. With `hash_files` each entry of a file gets its sha256, unless it brought one. What a
+    run stands for is copied as it is, whatever `clamp_mtime` and `hash_files` say.
 
     Raises LayerError for an item that a layer cannot hold, CorruptLayer for a file that changed
-    while it was read; errors of `items` and `sink` pass through. What was given to `sink` before
-    an error is worthless.
+    while it was read, or an earlier tar that is too short; errors of `items` and `sink` pass
+    through. What was given to `sink` before an error is worthless.
     """
     with HashingPipeline(sink) as pipeline:
         writer = _Writer(pipeline, clamp_mtime, hash_files)
         try:
-            for entry, content in items:
-                writer.add(entry, content)
+            for item in items:
+                if len(item) == 2:
+                    writer.add(*item)
+                else:
+                    writer.take_over(item)
             return writer.finish()
         finally:
             writer.close()
@@ -138,6 +144,39 @@ class _Writer:
                 digest, offset,
             )
         )  # fmt: skip
+
+    def take_over(self, run: Run) -> None:
+        """Append a piece of an earlier tar."""
+        first, last = run.entries[0], run.entries[-1]
+        key = sort_key(first.path)
+        if self._previous is not None and key <= self._previous:
+            self._check_order(first, key)
+        self._previous = sort_key(last.path)
+        shift = self._flushed + self._used - run.start
+        at = run.start
+        while at < run.stop:
+            if self._used == BUFFER:
+                self._flush()
+            view = self._view[self._used : self._used + run.stop - at]
+            try:
+                got = os.preadv(run.descriptor, (view,), at)
+            except OSError as error:
+                raise _unreadable(first.path, error) from error
+            if not got:
+                raise CorruptLayer(
+                    f"write layer entry {last.path}: the layer that has it is cut short",
+                    entry=last.path,
+                )
+            self._used += got
+            at += got
+        self._entries += (
+            [
+                entry if entry.offset < 0 else entry._replace(offset=entry.offset + shift)
+                for entry in run.entries
+            ]
+            if shift
+            else run.entries
+        )
 
     def finish(self) -> LayerResult:
         self._write(_END)

@@ -9,13 +9,14 @@ from itertools import count
 from tierce.errors import CorruptLayer, DigestMismatch, NotFound
 from tierce.layer.building import read_index
 from tierce.layer.compression import open_decompressed
+from tierce.layer.earlier import EarlierLayer
 from tierce.layer.entry import Content
 from tierce.layer.index import LayerIndex
 from tierce.layer.limits import DEFAULT_LIMITS, Limits
 from tierce.layer.writer import write_layer
 from tierce.oci.digest import Digest
 from tierce.oci.media_types import OCI_LAYER
-from tierce.store.failures import reported
+from tierce.store.failures import reported, store_error
 from tierce.store.snapshots.base import Measured
 from tierce.store.streams import RegeneratedTar, VerifiedStream
 
@@ -104,6 +105,21 @@ class Layers:
                 temporary.unlink(missing_ok=True)
                 raise
         self._remember(diff_id, index)
+
+    def earlier(self, diff_id: Digest) -> EarlierLayer | None:
+        """A layer that this store has written, to take over from; the caller closes it.
+
+        None when its tar is not here any more. Raises LayerError, StoreError.
+        """
+        if not self._blobs.has(diff_id) or not self.indexed(diff_id):
+            return None
+        index = self.index(diff_id)
+        try:
+            return EarlierLayer(index, self._paths.blob_file(diff_id))
+        except FileNotFoundError:
+            return None  # pruned just now
+        except OSError as error:
+            raise store_error(f"read layer {diff_id}", error) from error
 
     def open_tar(self, diff_id: Digest) -> BinaryIO:
         """The uncompressed tar as a stream; the caller closes it.

@@ -9,8 +9,6 @@ ctime differs, a walk gives it again.
 
 from __future__ import annotations
 
-import os
-import threading
 from array import array
 from zlib import crc32
 
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from tierce.worker.context import LocalTree
     from tierce.worker.sources import Source, Wanted
 
-_MAX_REMEMBERED = 64
 _BATCH = 512
 
 
@@ -161,65 +158,3 @@ def stamp_of(tree: LocalTree, sources: Sequence[Source]) -> str:
     """A digest of the metadata of all sources; empty when something is too fresh to be sure."""
     stamps = [tree.stamp_digest(source.path) for source in sources]
     return sha256_hex("".join(stamps).encode()) if all(stamps) else ""
-
-
-class RememberedSelections:
-    """Digests of selections in one directory of the caller, each with the stamp it holds for.
-
-    Names, stamps and digests are hexadecimal. Safe to share between threads.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._known: dict[str, tuple[str, str]] | None = None
-        self._changed = False
-        self._lock = threading.Lock()
-
-    def get(self, name: str, stamp: str) -> str:
-        """The digest, or nothing when it is not known for this stamp."""
-        with self._lock:
-            known = self._load().get(name)
-        return known[1] if known is not None and stamp and known[0] == stamp else ""
-
-    def put(self, name: str, stamp: str, digest: str) -> None:
-        """Remember a digest, unless there is no stamp for it."""
-        with self._lock:
-            known = self._load()
-            if stamp and known.get(name) != (stamp, digest):
-                known.pop(name, None)  # so that the newest comes last
-                known[name] = (stamp, digest)
-                self._changed = True
-
-    def save(self) -> None:
-        """Write what is known; atomic, and never fatal, as with any cache."""
-        if not self._changed or self._known is None:
-            return
-        latest = list(self._known.items())[-_MAX_REMEMBERED:]
-        text = "".join([f"{name} {stamp} {digest}\n" for name, (stamp, digest) in latest])
-        partial = f"{self._path}.{os.getpid()}.{threading.get_ident()}.partial"
-        try:
-            with open(partial, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.rename(partial, self._path)
-        except OSError:
-            try:
-                os.unlink(partial)
-            except OSError:
-                pass
-
-    def _load(self) -> dict[str, tuple[str, str]]:
-        if self._known is None:
-            try:
-                with open(self._path, encoding="utf-8") as file:
-                    lines = [line.split() for line in file]
-            except (OSError, ValueError):
-                lines = []
-            self._known = {
-                words[0]: (words[1], words[2])
-                for words in lines
-                if [len(word) for word in words] == [_DIGEST_CHARACTERS] * 3
-            }
-        return self._known
-
-
-_DIGEST_CHARACTERS = 64

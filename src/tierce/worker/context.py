@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Protocol
 
+    from tierce.worker.remembered import RememberedLayers
+
     class Exclusions(Protocol):
         """What .dockerignore says; paths are relative to the context."""
 
@@ -54,8 +56,16 @@ class LocalTree:
     under a build may be seen in either state, but is never taken for what it was before.
     """
 
-    def __init__(self, root: str, ignore: Exclusions | None, digests: DigestCache) -> None:
+    def __init__(
+        self,
+        root: str,
+        ignore: Exclusions | None,
+        digests: DigestCache,
+        layers: RememberedLayers | None = None,
+    ) -> None:
+        """`layers` are those that were made of the directory before, to take over from."""
         self.root = root
+        self.layers = layers
         self.bytes_read = 0
         """Bytes of files that were read because their digest was not known."""
         self.bytes_listed = 0
@@ -258,6 +268,8 @@ class LocalTree:
         """Keep what was learned for the next build."""
         if self._digests.has_news:
             self._digests.save(self._finder_of_gone())
+        if self.layers is not None:
+            self.layers.save()
 
     def rows(self, directory: str) -> list[Row]:
         """The names in a directory that are not excluded, sorted; empty when it is not one."""

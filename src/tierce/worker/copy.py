@@ -45,13 +45,10 @@ class Copier:
         draft: LayerDraft,
         owner: Owner | None,
         temporary: Callable[[], BlobWriter],
-        trusted_size: int = 0,
     ) -> None:
         """`owner` is the resolved --chown, or None to keep the owners of the source.
 
-        `temporary` makes a file for what ADD has to decompress. Digests that a directory of the
-        caller knows are taken over for files of at least `trusted_size` bytes, those of other
-        trees in any case; the rest is hashed.
+        `temporary` makes a file for what ADD has to decompress.
         """
         self._op = op
         self._draft = draft
@@ -60,15 +57,12 @@ class Copier:
         # Letters change a mode that is there; what is made has none before.
         absolute = self._mode.absolute if self._mode is not None else None
         self._made_mode = _DIRECTORY_MODE if absolute is None else absolute & 0o777
-        self._trusted_size = trusted_size
         self._tree: Tree
         self._is_local = False
         self._cleanup = ExitStack()
         self._spool = Spool(temporary, self._cleanup)
         self.copied: dict[str, Entry] = {}
         """The files of the caller's directory that are in the draft, by their path there."""
-        self.trusted: list[Entry] = []
-        """Those whose digest was taken over."""
         self.consumed: list[Entry] = []
         """Files of the caller's directory that were read, but are not as they are in the draft."""
 
@@ -173,10 +167,6 @@ class Copier:
             return Entry(path, kind, mode, uid, gid, 0, mtime_ns, link, device, xattrs), None
         if self._is_local:
             self.copied[path] = entry
-            if digest and size >= self._trusted_size:
-                self.trusted.append(entry)
-            else:
-                digest = b""
         elif self.copied:
             self.copied.pop(path, None)
         made = Entry(path, kind, mode, uid, gid, size, mtime_ns, "", (0, 0), xattrs, digest)

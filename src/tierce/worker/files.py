@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 
 from tierce.errors import BuildError, Cancelled, LayerError
+from tierce.graph.digest import op_digest
 from tierce.graph.ops import Copy, CopyPart
+from tierce.layer.earlier import FORM
 from tierce.layer.entry import Entry
 from tierce.layer.index import LayerIndex
 from tierce.layer.writer import write_layer
+from tierce.oci.digest import sha256_hex
 from tierce.oci.media_types import OCI_LAYER
 from tierce.values import Value
 from tierce.worker.context import LocalTree
@@ -20,20 +23,24 @@ from tierce.worker.sources import clean, find_sources, wanted_of
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from threading import Event
 
     from tierce.graph.ops import MakeDirectory, MakeFile
+    from tierce.layer.earlier import EarlierLayer, Run
     from tierce.layer.entry import Item
     from tierce.layer.view import Tree
     from tierce.layer.writer import LayerResult
     from tierce.store import Store
     from tierce.worker.results import Result
 
+    _Done = tuple[Copier, LayerResult]
 
 _DIRECTORY_MODE = 0o755
 _TRUSTED_BYTES = 8 << 10
 """From this size on, to look once more at a file of the host costs less than its digest."""
+_FEWEST_ENTRIES = 64
+"""Layers of fewer are written in a millisecond, which is what it costs to take over of others."""
 
 
 class Copied(Value):
@@ -72,20 +79,74 @@ def copy(
         # Today's date for the directories that are made would give another layer each time.
         mtime_ns = next((each[0].entry.mtime_ns for _, _, each in found if each), 0)
 
-        def attempt(trusted_size: int) -> tuple[Copier, LayerResult] | None:
+        def attempt(
+            trusted_size: int, earlier: EarlierLayer | None = None
+        ) -> tuple[Copier, LayerResult] | None:
             draft = LayerDraft(below, mtime_ns)
-            with Copier(op, draft, owner, store.blobs.writer, trusted_size) as copier:
+            with Copier(op, draft, owner, store.blobs.writer) as copier:
                 for part, tree, sources in found:
                     copier.copy(part, tree, sources)
-                layer = _write(store, draft.items(), cancelled, lambda: _still_true(copier, local))
+                items = draft.items()
+                parts = items if earlier is None else earlier.common(items)
+                parts, trusted = _trusting(parts, copier.copied, trusted_size)
+                layer = _write(
+                    store, parts, cancelled, lambda: local is None or local.are_unchanged(trusted)
+                )
             return (copier, layer) if layer is not None else None
 
-        done = attempt(_TRUSTED_BYTES) or attempt(sys.maxsize)
+        done = _attempt_with_earlier(store, op, local, attempt) or attempt(sys.maxsize)
     except LayerError as error:
         raise BuildError(error.message, hint=error.hint) from error
     assert done is not None
     copier, layer = done
-    return Copied(_add(store, base, layer), _digests(copier, layer, local))
+    copied = Copied(_add(store, base, layer), _digests(copier, layer, local))
+    if local is not None and local.layers is not None and len(layer.entries) >= _FEWEST_ENTRIES:
+        local.layers.put(_name_of(op), layer.diff_id)
+    return copied
+
+
+def _attempt_with_earlier(
+    store: Store, op: Copy, local: LocalTree | None, attempt: Callable[..., _Done | None]
+) -> _Done | None:
+    """Take over what the layer that the same COPY has made before has as well, if it is here."""
+    layers = local.layers if local is not None else None
+    diff_id = layers.get(_name_of(op)) if layers is not None else None
+    try:
+        earlier = store.layers.earlier(diff_id) if diff_id is not None else None
+        if earlier is not None:
+            with earlier:
+                return attempt(_TRUSTED_BYTES, earlier)
+    except LayerError:
+        return None  # be it the earlier layer or a file, a new attempt without that one tells
+    return attempt(_TRUSTED_BYTES)
+
+
+def _name_of(op: Copy) -> str:
+    """What the layer of a COPY is remembered by: those that are written otherwise do not count."""
+    return sha256_hex(f"{FORM} {op_digest(op)}".encode())
+
+
+def _trusting(
+    parts: Sequence[Item | Run], copied: Mapping[str, Entry], trusted_size: int
+) -> tuple[list[Item | Run], list[Entry]]:
+    """The items without the digests of small files of the caller, and those files that keep theirs.
+
+    What is read after all is hashed then, or looked at once more: `copied` has the files of the
+    caller's directory by their paths in the layer. Runs are not read.
+    """
+    trusted = []
+    result = list(parts)
+    for at, part in enumerate(parts):
+        if len(part) > 2:
+            continue
+        entry, content = part
+        if not entry.digest or (source := copied.get(entry.path)) is None:
+            continue
+        if entry.size >= trusted_size:
+            trusted.append(source)
+        else:
+            result[at] = entry._replace(digest=b""), content
+    return result, trusted
 
 
 def _digests(
@@ -182,7 +243,7 @@ def merge(store: Store, base: FileSystem, top: FileSystem) -> FileSystem:
 
 def _write(
     store: Store,
-    items: list[Item],
+    items: Sequence[Item | Run],
     cancelled: Event | None = None,
     is_good: Callable[[], bool] = lambda: True,
 ) -> LayerResult | None:
@@ -199,11 +260,6 @@ def _write(
             return None
         writer.adopt(layer.diff_id, layer.size)
     return layer
-
-
-def _still_true(copier: Copier, tree: LocalTree | None) -> bool:
-    """Whether the digests that a copy took over are those of what it has read since."""
-    return tree is None or tree.are_unchanged(copier.trusted)
 
 
 def _add(store: Store, base: FileSystem, layer: LayerResult) -> FileSystem:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tierce.layer.entry import Entry
     from tierce.store import Store
-    from tierce.worker.content import RememberedSelections
+    from tierce.worker.remembered import RememberedSelections
     from tierce.worker.results import Result
     from tierce.worker.sources import Wanted
 

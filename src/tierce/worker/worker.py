@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from tierce.graph.vertex import Vertex
     from tierce.solver.types import CacheRecord, Step
     from tierce.store import Store
-    from tierce.worker.content import RememberedSelections, Selection
+    from tierce.worker.content import Selection
+    from tierce.worker.remembered import RememberedSelections
     from tierce.worker.remote import RemoteSources
     from tierce.worker.results import Result
     from tierce.worker.runner import Runner

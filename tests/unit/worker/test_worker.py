@@ -22,10 +22,10 @@ from tierce.store import Store
 from tierce.worker import context as context_module
 from tierce.worker import files
 from tierce.worker.components import decode_components
-from tierce.worker.content import RememberedSelections
 from tierce.worker.context import LocalTree
 from tierce.worker.digests import DigestCache
 from tierce.worker.draft import LayerDraft
+from tierce.worker.remembered import RememberedLayers, RememberedSelections
 from tierce.worker.results import FileSystem, Result
 from tierce.worker.worker import BuildWorker, LocalContext
 from unit.worker.trees import File, Link, Spec, copy_op, listing, make
@@ -73,8 +73,10 @@ class Build:
     def solve(self, *roots: Vertex, cancelled: threading.Event | None = None) -> dict[str, str]:
         """The files of the first result; `events` are those of this build."""
         self.events = []
-        caches = [str(self._directory / name) for name in ("digests", "selections")]
-        self.tree = LocalTree(str(self.root), None, DigestCache(caches[0]))
+        caches = [str(self._directory / name) for name in ("digests", "selections", "layers")]
+        self.tree = LocalTree(
+            str(self.root), None, DigestCache(caches[0]), RememberedLayers(caches[2])
+        )
         context = LocalContext(self.tree, RememberedSelections(caches[1]))
         with self.store.leases.take("build"):
             worker = BuildWorker(self.store, {"context": context}, self.runner)  # type: ignore[arg-type]
