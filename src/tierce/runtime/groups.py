@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from tierce.errors import ContainerError
 from tierce.linux import cgroups, resources
-from tierce.linux.resources import MEMORY, Resources
+from tierce.linux.resources import BLKIO, IO, MEMORY, Resources
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -68,6 +68,8 @@ class ContainerGroups:
             # A thread cannot enter a group of version 2, and of two versions, runtimes use one.
             for mount in legacy or ([setup.unified] if setup.unified and not self._shared else []):
                 names = mount.controllers if mount.version == 1 else setup.unified_controllers
+                if IO in names:
+                    names = (*names, BLKIO)
                 wanted = [name for name in self._spec.resources.controllers if name in names]
                 if not wanted and not self._is_needed_for_else(names):
                     continue
@@ -160,5 +162,6 @@ def _delegate(directory: str, controllers: list[str]) -> None:
     """
     with open(f"{directory}/{_DELEGATED}", encoding="ascii") as file:
         enabled = file.read().split()
-    missing = [(_DELEGATED, f"+{name}") for name in controllers if name not in enabled]
+    names = [IO if name == BLKIO else name for name in controllers]
+    missing = [(_DELEGATED, f"+{name}") for name in names if name not in enabled]
     resources.write_settings(directory, missing, optional=frozenset())
