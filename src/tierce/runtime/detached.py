@@ -63,6 +63,7 @@ class DetachedSpec(Value):
     log: str
     stdin: bool
     exit_command: tuple[str, ...]
+    held: tuple[int, ...] = ()
 
 
 class Started(Value):
@@ -226,6 +227,8 @@ class _Start:
         actions = [(os.POSIX_SPAWN_DUP2, nothing, number) for number in (0, 1, 2)]
         words = list(arguments)
         if tells >= 0:
+            # The same number stays open: it is not close-on-exec any more (posix_spawn(3)).
+            actions += [(os.POSIX_SPAWN_DUP2, held, held) for held in self._held]
             # conmon's way to say how it went; a number that is free in it for certain.
             actions.append((os.POSIX_SPAWN_DUP2, tells, 3))
             environment["_OCI_SYNCPIPE"] = "3"
