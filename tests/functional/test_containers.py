@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.leftovers import mounts_in_any_namespace, tierce_cgroups
+from support.containers import nothing_outlives
 from support.program import BASE, Tierce, outcome_of
 from tierce.store import Store
 
@@ -21,24 +21,8 @@ FOR_EVER = "trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done"
 @pytest.fixture
 def program(shared: Tierce) -> Iterator[Tierce]:
     """The program; no container outlives the test, and nothing of one is left."""
-    before = tierce_cgroups()
-    yield shared
-    for identifier in shared.run("ps", "-aq").stdout.split():
-        shared.run("rm", "-f", identifier)
-    assert shared.run("ps", "-a", "-q").stdout == ""
-    assert nothing_left(shared, before) == []
-
-
-def nothing_left(program: Tierce, cgroups_before: set[str]) -> list[str]:
-    """What containers have left on the machine and in the store."""
-    with Store.open(program.root) as store:
-        paths = store.paths
-    left = [str(path) for path in Path(paths.detached).iterdir()]
-    left += [str(path) for path in paths.containers.iterdir()]
-    left += [str(path) for path in paths.locks.iterdir() if path.name.startswith("container ")]
-    # Groups of containers in the background: commands of other runs have shorter names for theirs.
-    groups = [name for name in tierce_cgroups() - cgroups_before if re.search("tierce-.{64}", name)]
-    return left + mounts_in_any_namespace(program.root) + sorted(groups)
+    with nothing_outlives(shared):
+        yield shared
 
 
 def start(program: Tierce, *words: str) -> str:

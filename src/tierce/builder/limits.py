@@ -11,6 +11,4 @@ if TYPE_CHECKING:
 
 def check(limits: Limits) -> None:
     """Refuse, in docker's words, what cannot be held to. Raises UsageError."""
-    resources.check(
-        resources.Resources(**{name: getattr(limits, name) for name in resources.Resources._fields})
-    )
+    resources.check(resources.Resources.of(limits))

@@ -90,7 +90,8 @@ def host_document(state: ContainerState) -> Struct:
             "Binds": texts(binds),
             "ContainerIDFile": "",
             "LogConfig": Struct(
-                "container.LogConfig", {"Type": "json-file", "Config": StringMap()}
+                "container.LogConfig",
+                {"Type": state.log_driver, "Config": StringMap(state.log_options)},
             ),
             "NetworkMode": network_of(state),
             "PortBindings": {},

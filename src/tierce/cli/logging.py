@@ -14,8 +14,14 @@ if TYPE_CHECKING:
 _MUCH = 1 << 16
 
 
-def print_logs(session: Session, lines: Iterable[LogLine], *, times: bool = False) -> None:
-    """Print what comes as soon as it comes; with `times`, each line with its time in front."""
+def print_logs(
+    session: Session, lines: Iterable[LogLine], *, times: bool = False, details: str | None = None
+) -> None:
+    """Print what comes as soon as it comes; with its time (`times`) and `details` in front.
+
+    Lines that are joined can have neither.
+    """
+    prefix = b"" if details is None else f"{details} ".encode()
     session.stdout.flush()
     begun = {1: False, 2: False}
     waiting: list[bytes] = []
@@ -36,8 +42,10 @@ def print_logs(session: Session, lines: Iterable[LogLine], *, times: bool = Fals
             continue
         stream = line.stream
         text = line.text
-        if times and not begun[stream]:
-            text = line.time.replace(b"+00:00", b"Z") + b" " + text
+        if not begun[stream]:
+            text = prefix + text
+            if times:
+                text = line.stamp + b" " + text
         begun[stream] = not text.endswith(b"\n")
         waiting.append(text)
         size += len(text)

@@ -97,6 +97,8 @@ def main(argv: Sequence[str] | None = None, *, ends_process: bool = False) -> in
             if found.is_group:
                 status = show_help(options)
             else:
+                if os.geteuid() and found.path not in table.WITHOUT_NAMESPACE:
+                    table.load_module("tierce.cli.privilege").gain(found, options)
                 module = table.load(found.path)
                 command = module.COMMAND
                 session = new_session(options)

@@ -61,6 +61,11 @@ COMMANDS = {
     "version": "Show the version information",
 }
 
+WITHOUT_NAMESPACE = frozenset(
+    ("image history", "image inspect", "image ls", "image tag", "version")
+)
+"""What ordinary users do to rows of the store alone, or to nothing: it needs no privilege."""
+
 INTERNAL = {"container cleanup": "Clear up after a container that has ended"}
 """Commands that tierce has others call; no help shows them."""
 

@@ -8,20 +8,24 @@ from tierce.client import running
 from tierce.client.container_filters import select
 from tierce.client.running import (
     HostPath,
+    MemoryMount,
     RunRequest,
     Streams,
+    VolumeMount,
     check_name,
-    parse_mount,
     parse_signal,
+    parse_tmpfs,
     parse_volume,
+    parse_volumes_from,
     read_env_file,
 )
 from tierce.containers import create as creating
-from tierce.containers import listing, logs, stop
+from tierce.containers import listing, logreading, stop
 from tierce.containers import start as starting
-from tierce.containers.following import LogWaiter, Running
+from tierce.containers.following import Running
 from tierce.containers.listing import ContainerView
 from tierce.containers.logs import LogLine, LogOptions
+from tierce.containers.mount_notation import parse_mount
 from tierce.containers.state import ContainerState
 from tierce.containers.sweep import finish, lock_name, sweep
 from tierce.errors import NotFound
@@ -43,12 +47,16 @@ __all__ = [
     "HostPath",
     "LogLine",
     "LogOptions",
+    "MemoryMount",
     "RunRequest",
     "Streams",
+    "VolumeMount",
     "check_name",
     "parse_mount",
     "parse_signal",
+    "parse_tmpfs",
     "parse_volume",
+    "parse_volumes_from",
     "read_env_file",
 ]
 
@@ -102,14 +110,10 @@ class Containers:
     def start_attached(self, name: str, show: Callable[[Iterator[LogLine]], object]) -> int:
         """Start a container, have `show` take what it writes from now on; its exit status."""
         row = stop.resolve(self._store, name)
-        path = creating.log_of(self._store, row.id)
-        try:
-            written = os.path.getsize(path)
-        except FileNotFoundError:
-            written = 0
+        mark = logreading.mark_of(self._store, row)
         begun = starting.start(self._store, row)
-        with Running(self._store, begun) as held, LogWaiter(path, held) as waiter:
-            show(logs.read_log(path, LogOptions(follow=True), waiter, start=written))
+        with Running(self._store, begun) as held:
+            show(logreading.read(self._store, begun, LogOptions(follow=True), start=mark))
             status = held.await_end()
         return stop.wait(self._store, row) if status is None else status
 
@@ -143,9 +147,13 @@ class Containers:
         """Let the processes of a paused container go on. Raises Conflict, ContainerError."""
         stop.unpause(self._store, stop.resolve(self._store, name))
 
-    def remove(self, name: str, *, force: bool = False) -> None:
-        """Remove a container; by `force` also one that runs, else Conflict is raised."""
-        stop.remove_container(self._store, stop.resolve(self._store, name), force=force)
+    def remove(self, name: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove a container; by `force` also one that runs, else Conflict is raised.
+
+        With `volumes`, its anonymous volumes go, too, unless another container has them.
+        """
+        row = stop.resolve(self._store, name)
+        stop.remove_container(self._store, row, force=force, volumes=volumes)
 
     def rename(self, name: str, to: str) -> None:
         """Give a container another name. Raises Conflict, InvalidValue."""
@@ -171,7 +179,7 @@ class Containers:
         return ContainerDetails(
             listing.view(self._store, row),
             listing.process_number(self._store, row),
-            creating.log_of(self._store, row.id),
+            logreading.path_of(self._store, row),
             creating.directory_of(self._store, row.id),
         )
 
@@ -195,17 +203,16 @@ class Containers:
             return own, own
 
     def logs(self, name: str, options: LogOptions | None = None) -> Iterator[LogLine]:
-        """What a container wrote, in order; with `follow` as it comes, until its end."""
+        """What a container wrote, in order; with `follow` as it comes, until its end.
+
+        Raises InvalidValue for one that has no log.
+        """
         row = stop.resolve(self._store, name)
-        options = options or LogOptions()
-        path = creating.log_of(self._store, row.id)
-        held = Running(self._store, row) if options.follow and row.running else None
-        try:
-            with LogWaiter(path, held) as waiter:
-                yield from logs.read_log(path, options, waiter)
-        finally:
-            if held is not None:
-                held.__exit__()
+        return logreading.read(self._store, row, options or LogOptions())
+
+    def log_details(self, name: str) -> dict[str, str]:
+        """What its log options say is to be told with each line: labels, variables, the tag."""
+        return logreading.details_of(stop.resolve(self._store, name))
 
     def clean_up(self, identifier: str) -> None:
         """Note the end of a container and clear up after it: what its monitor has called."""

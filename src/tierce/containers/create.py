@@ -6,6 +6,8 @@ import os
 import stat
 
 from tierce.containers import environment, steps
+from tierce.containers.logdriver import NONE, check_log_driver
+from tierce.containers.mounts import ALONE, PlannedVolume, fill, mounts_of, plan, reserve
 from tierce.containers.names import random_name
 from tierce.containers.request import HostPath, RunRequest
 from tierce.containers.state import RUNNING, ContainerState
@@ -89,7 +91,8 @@ def create(store: Store, request: RunRequest) -> ContainerRow:
             )
         identifier = new_id()
         state = state_of(request, source, identifier).replace(detached=True)
-        return add(store, request, source, identifier, state)
+        state, volumes = plan(store, request, source.config, state)
+        return add(store, request, source, identifier, state, volumes)
 
 
 def new_id() -> str:
@@ -98,24 +101,31 @@ def new_id() -> str:
 
 
 def add(
-    store: Store, request: RunRequest, source: Source, identifier: str, state: ContainerState
+    store: Store,
+    request: RunRequest,
+    source: Source,
+    identifier: str,
+    state: ContainerState,
+    volumes: Sequence[PlannedVolume] = (),
 ) -> ContainerRow:
-    """Reserves the name, with a writable layer and a directory. For who holds a lease.
+    """Reserves the name, with a writable layer, volumes and a directory. For who holds a lease.
 
-    Raises Conflict, ContainerError, StoreError.
+    Raises Conflict, ContainerError, InvalidValue, LayerError, StoreError.
     """
     active = store.snapshots.prepare(source.file_system(store))
     attempts = 1 if request.name else _NAME_ATTEMPTS
     while True:
         try:
-            row = store.containers.add(
-                identifier,
-                request.name or random_name(),
-                image=source.id,
-                snapshot=active.id,
-                state=state.encode(),
-                running=state.status == RUNNING,
-            )
+            with store.database.transaction():
+                row = store.containers.add(
+                    identifier,
+                    request.name or random_name(),
+                    image=source.id,
+                    snapshot=active.id,
+                    state=state.encode(),
+                    running=state.status == RUNNING,
+                )
+                reserve(store, identifier, volumes)
             break
         except BaseException as error:
             attempts -= 1
@@ -124,10 +134,11 @@ def add(
                 raise
     try:
         os.mkdir(directory_of(store, row.id), 0o700)
+        fill(store, active.parent, volumes)
         if request.id_file:
             _write_id(request.id_file, row.id)
     except BaseException as error:
-        remove(store, row)
+        remove(store, row, volumes=True)
         if isinstance(error, OSError):
             raise ContainerError(f"make container directory: {error.strerror}") from error
         raise
@@ -139,9 +150,9 @@ def directory_of(store: Store, identifier: str) -> str:
     return str(store.paths.container(identifier))
 
 
-def log_of(store: Store, identifier: str) -> str:
-    """The file with what a container has written (see `logs`)."""
-    return f"{directory_of(store, identifier)}/log"
+def log_directory(store: Store, identifier: str, state: ContainerState) -> str:
+    """Where the files with what a container has written are (see `logfiles`); empty for none."""
+    return "" if state.log_driver == NONE else directory_of(store, identifier)
 
 
 def spec_of(
@@ -171,13 +182,12 @@ def spec_of(
             size=size,
         ),
         isolation=isolation,
-        binds=(*mounts, *(_bind(*bind) for bind in state.binds)),
+        binds=(*mounts, *(_bind(*bind) for bind in state.binds), *mounts_of(store, state)),
         files=(
             _file("/etc/resolv.conf", resolv_conf(host_network=host)),
             _file("/etc/hosts", container_hosts(state.hostname, added, host_network=host)),
             _file("/etc/hostname", f"{state.hostname}\n"),
         ),
-        directories=state.directories,
     )
 
 
@@ -224,11 +234,7 @@ def state_of(request: RunRequest, source: Source, identifier: str) -> ContainerS
         stdin=request.stdin,
         terminal=request.terminal,
         network=request.network,
-        binds=tuple(
-            (bind.source, bind.target, bind.read_only, bind.options) for bind in request.binds
-        ),
         hosts=request.hosts,
-        directories=config.volumes,
         exposed=config.exposed_ports,
         labels=tuple(sorted((dict(config.labels) | dict(request.labels)).items())),
         privileged=request.privileged,
@@ -236,6 +242,8 @@ def state_of(request: RunRequest, source: Source, identifier: str) -> ContainerS
         stop_signal=request.stop_signal or config.stop_signal,
         stop_timeout=request.stop_timeout,
         platform=source.platform,
+        log_driver=request.log_driver,
+        log_options=request.log_options,
     )
 
 
@@ -251,6 +259,7 @@ def check(request: RunRequest) -> None:
             f"the working directory '{request.working_dir}' is invalid, "
             "it needs to be an absolute path"
         )
+    check_log_driver(request.log_driver, dict(request.log_options))
     for bind in request.binds:
         _check_source(bind)
 
@@ -306,8 +315,9 @@ def _bind(source: str, target: str, read_only: bool, options: tuple[str, ...]) -
     except OSError as error:
         raise ContainerError(f"mount {source} at {target}: {error.strerror}") from error
     tree, name = (source, "/") if whole else os.path.split(source)
-    root = (MountSpec("bind", tree, "", ("rbind",)),)
-    return BindMount(target, root, name, read_only, options)
+    root = (MountSpec("bind", tree, "", (ALONE if ALONE in options else "rbind",)),)
+    others = tuple(option for option in options if option != ALONE)
+    return BindMount(target, root, name, read_only, others)
 
 
 def _file(target: str, content: str) -> TextFile:

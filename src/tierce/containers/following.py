@@ -22,10 +22,11 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from typing import Self
 
-_FOREGROUND = "1"
+FOREGROUND = "1"
 """What a launcher calls the one container that `container run` starts with it."""
 
-_LOOK_AGAIN = 0.05
+_CHANGES = inotify.IN_MODIFY | inotify.IN_CREATE | inotify.IN_MOVED_TO
+_LOOK_AGAIN = 0.005
 _CHUNK = 1 << 12
 
 
@@ -115,9 +116,9 @@ class Running:
 class LogWaiter:
     """Waits for more in a log. Context manager; to be called as `logs.read_log` says."""
 
-    def __init__(self, path: str, running: Running | None) -> None:
+    def __init__(self, directory: str, running: Running | None) -> None:
         """Nothing more comes when the container has ended, or is not `running`."""
-        self._path = path
+        self._directory = directory
         self._running = running
         self._watch = -1
         self._over = running is None or running.end < 0
@@ -133,21 +134,21 @@ class LogWaiter:
         if self._over:
             return False
         if self._watch >= 0:
-            return self._pause([self._watch], None)
-        if not os.path.exists(self._path):
-            # It is made with the first output. Nothing tells of that but the file itself.
-            return self._pause([], _LOOK_AGAIN)
+            return self._pause()
         self._watch = inotify.inotify_init1()
-        inotify.inotify_add_watch(self._watch, self._path, inotify.IN_MODIFY)
+        try:
+            # The directory: a log is made with the first output, and may move on to another file.
+            inotify.inotify_add_watch(self._watch, self._directory, _CHANGES)
+        except FileNotFoundError:  # removed by force
+            self._over = True
         return True  # there may be what was written before it was watched
 
-    def _pause(self, descriptors: list[int], seconds: float | None) -> bool:
+    def _pause(self) -> bool:
         assert self._running is not None
         end = self._running.end
-        ready, _, _ = select.select([*descriptors, end], [], [], seconds)
-        for descriptor in descriptors:
-            if descriptor in ready:
-                os.read(descriptor, _CHUNK)
+        ready, _, _ = select.select([self._watch, end], [], [])
+        if self._watch in ready:
+            os.read(self._watch, _CHUNK)
         if end in ready:
             self._running.await_end()  # who writes the log may still be at it
             self._over = True
@@ -182,7 +183,7 @@ def _foreground_process(directory: str) -> int:
     deadline = time.monotonic() + 10.0
     while time.monotonic() < deadline:
         try:
-            with open(f"{directory}/{_FOREGROUND}/{PID_FILE}", encoding="ascii") as file:
+            with open(f"{directory}/{FOREGROUND}/{PID_FILE}", encoding="ascii") as file:
                 words = file.read().split()
         except FileNotFoundError:
             if not os.path.exists(directory):
@@ -196,5 +197,5 @@ def _foreground_process(directory: str) -> int:
                     return descriptor
             if not runtime.is_alive:
                 return -1
-        time.sleep(_LOOK_AGAIN / 10)
+        time.sleep(_LOOK_AGAIN)
     return -1

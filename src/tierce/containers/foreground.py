@@ -14,7 +14,7 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tierce.containers.logs import LogWriter
+    from tierce.containers.logwriter import LogWriter
 
 
 class Streams(Value):

@@ -1,4 +1,4 @@
-"""What a container has written: the file of it, and reading that.
+"""What a container has written, read from its log.
 
 The form is the one in which conmon writes (and Kubernetes reads, see its "CRI logging"):
 `TIME stdout|stderr F|P TEXT`, one line each; P is for a part of a line, to be continued.
@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 import time
+from itertools import groupby
+from operator import itemgetter
 
-from tierce.errors import StoreError
+from tierce.containers.logfiles import LogFiles, LogMark, identity
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Self
+    from collections.abc import Callable, Iterator, Sequence
 
 STDOUT, STDERR = 1, 2
 _STREAMS = {b"stdout": STDOUT, b"stderr": STDERR}
@@ -24,60 +25,32 @@ _NANO = 1_000_000_000
 _FIELDS = ((0, 4), (5, 2), (8, 2), (11, 2), (14, 2), (17, 2))
 """Where year, month … second are in a time."""
 
+_UTC = b"+00:00"
+_TIME, _TEXT = 35, 45
+"""Where time and stream end in a line, as long as the year has four digits."""
 
-class LogWriter:
-    """Writes the log of a container in the foreground; the file is made when something comes."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._file = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
-
-    def stdout(self, data: bytes) -> None:
-        self._write(b"stdout", data)
-
-    def stderr(self, data: bytes) -> None:
-        self._write(b"stderr", data)
-
-    def _write(self, stream: bytes, data: bytes) -> None:
-        if self._file < 0:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            try:
-                self._file = os.open(self._path, flags, 0o600)
-            except FileNotFoundError:  # removed by force; it still may write to us
-                return
-        seconds, rest = divmod(time.time_ns(), _NANO)
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-        head = f"{stamp}.{rest:09}+00:00 ".encode() + stream
-        *whole, part = data.split(b"\n")
-        text = b"".join(b"%s F %s\n" % (head, line) for line in whole)
-        if part:
-            text += b"%s P %s\n" % (head, part)
-        try:
-            while text:
-                text = text[os.write(self._file, text) :]
-        except OSError as error:
-            raise StoreError(f"write log {self._path}: {error.strerror}") from error
+_KINDS = {
+    b" stdout F ": (STDOUT, b"\n"),
+    b" stdout P ": (STDOUT, b""),
+    b" stderr F ": (STDERR, b"\n"),
+    b" stderr P ": (STDERR, b""),
+}
+_kind_of = itemgetter(slice(_TIME, _TEXT))
 
 
 class LogOptions(Value):
     """Which part of a log: the last `tail` lines (None: all), from `since` until `until`.
 
     These are in nanoseconds since the epoch, None for no bound. With `follow`, what comes until
-    the container's end, too.
+    the container's end, too. `joined`: lines of one stream that follow each other may come as one
+    piece, with the time of the first, which is quicker.
     """
 
     follow: bool = False
     since: int | None = None
     until: int | None = None
     tail: int | None = None
+    joined: bool = False
 
 
 class LogLine(Value):
@@ -91,6 +64,13 @@ class LogLine(Value):
     def moment(self) -> int:
         """The time in nanoseconds since the epoch."""
         return parse_time(self.time)
+
+    @property
+    def stamp(self) -> bytes:
+        """The time as docker shows it: in UTC, with `Z`."""
+        if self.time.endswith(_UTC):
+            return self.time[: -len(_UTC)] + b"Z"
+        return _written(self.moment) + b"Z"
 
 
 def parse_time(text: bytes) -> int:
@@ -115,57 +95,170 @@ def parse_time(text: bytes) -> int:
 
 
 def read_log(
-    path: str, options: LogOptions, wait: Callable[[], bool], *, start: int = 0
+    files: LogFiles, options: LogOptions, wait: Callable[[], bool], *, start: LogMark | None = None
 ) -> Iterator[LogLine]:
-    """The lines of a log that the options ask for, from the byte at `start`.
+    """The lines of a log that the options ask for, from `start` on.
 
     With `follow`, an empty piece of output stands where nothing more is there for now.
 
     To follow it, `wait` returns when there may be more to read; False when there never will be.
     """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        while options.follow and wait():
-            if os.path.exists(path):
-                break
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:  # nothing was written
-            return
-    try:
+    with _Reader(files) as reader:
         if options.tail is not None:
-            os.lseek(descriptor, _start_of_tail(descriptor, options.tail), os.SEEK_SET)
-        else:
-            os.lseek(descriptor, start, os.SEEK_SET)
-        for line in _lines(descriptor, wait if options.follow else None):
-            if not line.text:
-                yield line
+            reader.skip_to_tail(options.tail)
+        elif start is not None:
+            reader.skip_to(start)
+        yield from _chosen(reader.chunks(wait if options.follow else None), options)
+
+
+def _chosen(chunks: Iterator[bytes], options: LogOptions) -> Iterator[LogLine]:
+    bounded = options.since is not None or options.until is not None
+    since, until = _Bound(options.since), _Bound(options.until)
+    rest = b""
+    for chunk in chunks:
+        if not chunk:
+            yield LogLine(b"", STDOUT, b"")
+            continue
+        *whole, rest = (rest + chunk).split(b"\n")
+        if options.joined and not bounded:
+            yield from _joined(whole)
+            continue
+        for text in whole:
+            line = _parsed(text)
+            if line is None or since.is_after(line):
                 continue
-            if options.since is not None and line.moment < options.since:
-                continue
-            if options.until is not None and line.moment > options.until:
+            if until.is_before(line):
                 return
             yield line
-    finally:
-        os.close(descriptor)
 
 
-def _lines(descriptor: int, wait: Callable[[], bool] | None) -> Iterator[LogLine]:
-    rest = b""
-    last = wait is None
-    while True:
-        data = os.read(descriptor, _CHUNK)
-        if data:
-            *whole, rest = (rest + data).split(b"\n")
-            for text in whole:
-                if (line := _parsed(text)) is not None:
-                    yield line
-        elif last:
-            return
-        elif wait is not None:
-            yield LogLine(b"", STDOUT, b"")
-            last = not wait()  # what came before the end is still to be read
+class _Reader:
+    """Reads the files of a log one after the other, whatever numbers they get meanwhile."""
+
+    def __init__(self, files: LogFiles) -> None:
+        self._files = files
+        self._open: list[int] = []
+        self._newest: tuple[int, int] | None = None
+
+    def __enter__(self) -> _Reader:
+        self._look_for_more()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for descriptor in self._open:
+            os.close(descriptor)
+
+    def skip_to(self, mark: LogMark) -> None:
+        """Leaves out what is before a place, if that still is in the log."""
+        identities = [identity(descriptor) for descriptor in self._open]
+        if mark.file in identities:
+            self._drop(identities.index(mark.file))
+            os.lseek(self._open[0], mark.position, os.SEEK_SET)
+
+    def skip_to_tail(self, count: int) -> None:
+        """Leaves out all but the last lines, so many."""
+        # The end of one line more says where the first of them begins.
+        left = count + 1
+        unended = True
+        for number in range(len(self._open) - 1, -1, -1):
+            start, left = _before_last_ends(self._open[number], left, unended=unended)
+            if left == 0:
+                self._drop(number)
+                os.lseek(self._open[0], start, os.SEEK_SET)
+                return
+            unended = unended and not os.fstat(self._open[number]).st_size
+
+    def _drop(self, count: int) -> None:
+        for descriptor in self._open[:count]:
+            os.close(descriptor)
+        del self._open[:count]
+
+    def chunks(self, wait: Callable[[], bool] | None) -> Iterator[bytes]:
+        """The bytes in order; where there are no more for now, nothing, before it waits."""
+        over = wait is None
+        while True:
+            # Before it is read: nothing is written to a file any more once there is a newer one.
+            complete = len(self._open) > 1
+            data = os.read(self._open[0], _CHUNK) if self._open else b""
+            if data:
+                yield data
+                if wait is not None:
+                    self._look_for_more()  # what is held is not lost when it loses its name
+            elif complete:
+                self._drop(1)
+            elif wait is not None and self._look_for_more():
+                continue
+            elif over or wait is None:
+                return
+            else:
+                yield b""
+                over = not wait()  # what came before the end is still to be read
+
+    def _look_for_more(self) -> bool:
+        """Opens the files that are newer than those that are open; says whether there are any."""
+        newest = self._files.newest()
+        if self._open and newest in (None, self._newest):
+            return False
+        found = self._files.open()
+        keys = [identity(descriptor) for descriptor in found]
+        known = keys.index(self._newest) + 1 if self._newest in keys else 0
+        for descriptor in found[:known]:
+            os.close(descriptor)
+        self._open += found[known:]
+        if keys:
+            self._newest = keys[-1]
+        return known < len(found)
+
+
+class _Bound:
+    """A moment, to be compared with the times of lines. None for none."""
+
+    def __init__(self, moment: int | None) -> None:
+        self._moment = moment
+        self._text = b""
+        if moment is not None:
+            try:
+                self._text = _written(moment) + _UTC
+            except (OverflowError, ValueError, OSError):  # no year of a calendar
+                pass
+
+    def is_after(self, line: LogLine) -> bool:
+        """Whether the line was written before it."""
+        if self._moment is None:
+            return False
+        if self._comparable(line):
+            return self._text > line.time
+        return self._moment > line.moment
+
+    def is_before(self, line: LogLine) -> bool:
+        """Whether the line was written after it."""
+        if self._moment is None:
+            return False
+        if self._comparable(line):
+            return self._text < line.time
+        return self._moment < line.moment
+
+    def _comparable(self, line: LogLine) -> bool:
+        return len(line.time) == len(self._text) and line.time.endswith(_UTC)
+
+
+def _written(moment: int) -> bytes:
+    """A moment in UTC, as it is in a log, without the zone."""
+    seconds, rest = divmod(moment, _NANO)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09}".encode()
+
+
+def _joined(lines: Sequence[bytes]) -> Iterator[LogLine]:
+    """Lines of one stream that follow each other as one piece."""
+    for kind, group in groupby(lines, _kind_of):
+        texts = list(group)
+        if kind in _KINDS:
+            stream, end = _KINDS[kind]
+            text = end.join([line[_TEXT:] for line in texts]) + end
+            if text:
+                yield LogLine(texts[0][:_TIME], stream, text)
+        else:
+            yield from filter(None, map(_parsed, texts))
 
 
 def _parsed(text: bytes) -> LogLine | None:
@@ -174,26 +267,36 @@ def _parsed(text: bytes) -> LogLine | None:
     if len(parts) < 4 or parts[1] not in _STREAMS:
         return None
     ending = b"" if parts[2] == b"P" else b"\n"
+    if not parts[3] + ending:
+        return None
     return LogLine(parts[0], _STREAMS[parts[1]], parts[3] + ending)
 
 
-def _start_of_tail(descriptor: int, count: int) -> int:
-    """Where the last `count` whole lines begin, with the parts that they have."""
-    end = os.fstat(descriptor).st_size
-    if count <= 0:
-        return end
-    position, found, text = end, 0, b""
+def _before_last_ends(descriptor: int, count: int, *, unended: bool) -> tuple[int, int]:
+    """Where the `count`th line from the end of a file has ended.
+
+    Returns that position and 0, or how many more there are to be in older files. `unended`: what
+    is last may lack its end, and is a line nevertheless.
+    """
+    position = os.fstat(descriptor).st_size
+    carried = b""
+    first = True
     while position > 0:
         size = min(_CHUNK, position)
         position -= size
-        text = os.pread(descriptor, size, position) + text
+        text = os.pread(descriptor, size, position) + carried
         lines = text.split(b"\n")
-        # The first may be cut off by the chunk, unless it begins the file.
-        whole = lines if position == 0 else lines[1:]
-        ends = [number for number, line in enumerate(whole) if b" F " in line[:60]]
-        found = len(ends)
-        if found > count:
-            first = ends[-count - 1] + 1
-            skipped = lines[: len(lines) - len(whole) + first]
-            return position + sum(len(line) + 1 for line in skipped)
-    return 0
+        cursor = position + len(text)
+        if first:  # behind the last end is nothing, or what is just being written
+            cursor -= len(lines.pop()) + 1
+            first = False
+        # The first may be cut off, unless it begins the file.
+        carried = lines.pop(0) if position and lines else b""
+        for line in reversed(lines):
+            if unended or line[_TEXT - 2 : _TEXT] == b"F ":
+                count -= 1
+                if count == 0:
+                    return cursor + 1, 0
+            unended = False
+            cursor -= len(line) + 1
+    return 0, count

@@ -11,7 +11,8 @@ class HostPath(Value):
     """Shows a file or directory of the host at `target`.
 
     `source` and `target` are absolute. `create`: a missing source becomes a directory, as with
-    docker's --volume; else it is an error. `options` are options of mount(8) for propagation.
+    docker's --volume; else it is an error. `options` are options of mount(8) for propagation;
+    what is mounted below the source is shown only if it is `recursive`.
     """
 
     source: str
@@ -19,6 +20,34 @@ class HostPath(Value):
     read_only: bool = False
     create: bool = False
     options: tuple[str, ...] = ()
+    recursive: bool = True
+
+
+class VolumeMount(Value):
+    """Shows a volume at `target`; without a name, one of the container's own, made for it.
+
+    A volume that is not there is made, with these `labels` and `options`. With `copy`, an empty one
+    is filled with what the image has at the target. `subpath` is what of the volume is shown.
+    """
+
+    name: str
+    target: str
+    read_only: bool = False
+    copy: bool = True
+    subpath: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    options: tuple[tuple[str, str], ...] = ()
+
+
+class MemoryMount(Value):
+    """An empty directory in memory at `target`, with these options of mount(8).
+
+    `by_mount`: asked for with --mount, not with --tmpfs.
+    """
+
+    target: str
+    options: tuple[str, ...] = ()
+    by_mount: bool = False
 
 
 class RunRequest(Value):
@@ -45,7 +74,18 @@ class RunRequest(Value):
     terminal: bool = False
     remove: bool = False
     binds: tuple[HostPath, ...] = ()
+    volumes: tuple[VolumeMount, ...] = ()
+    memory: tuple[MemoryMount, ...] = ()
+    volumes_from: tuple[tuple[str, bool], ...] = ()
     network: str = "default"
+    ports: tuple[PortRequest, ...] = ()
+    publish_all: bool = False
+    exposed: tuple[str, ...] = ()
+    address: str = ""
+    mac: str = ""
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
     hosts: tuple[tuple[str, str], ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
     id_file: str = ""
@@ -54,3 +94,5 @@ class RunRequest(Value):
     read_only: bool = False
     stop_signal: str = ""
     stop_timeout: int | None = None
+    log_driver: str = "json-file"
+    log_options: tuple[tuple[str, str], ...] = ()

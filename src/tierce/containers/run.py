@@ -12,13 +12,15 @@ from tierce.containers.create import (
     check,
     find_source,
     isolation_of,
-    log_of,
+    log_directory,
     new_id,
     spec_of,
     state_of,
 )
 from tierce.containers.foreground import Streams, run_with_pipes, run_with_terminal
-from tierce.containers.logs import LogWriter
+from tierce.containers.logdriver import limits_of
+from tierce.containers.logwriter import LogWriter
+from tierce.containers.mounts import plan
 from tierce.containers.request import RunRequest
 from tierce.containers.state import EXITED, RUNNING, ContainerState
 from tierce.containers.sweep import lock_name, remove, sweep, tell_end
@@ -58,6 +60,7 @@ def run(store: Store, request: RunRequest, streams: Streams | None = None) -> in
             state = state_of(request, source, identifier).replace(
                 status=RUNNING, started=time.time()
             )
+            state, volumes = plan(store, request, source.config, state)
             mounts = stack.enter_context(steps.open_mounts(store, source.step))
             isolation = isolation_of(state, source.step)
             rules = isolation.device_rules if runtime.shares_cgroup else ()
@@ -65,13 +68,14 @@ def run(store: Store, request: RunRequest, streams: Streams | None = None) -> in
             state = state.replace(launcher=launcher.name)
             with open(f"{launcher.directory}/{ENDED}", "x", encoding="ascii"):
                 pass  # see `tell_end`
-            row = add(store, request, source, identifier, state)
+            row = add(store, request, source, identifier, state, volumes)
         made = _Made(store, row, state, launcher.directory)
         size = size_of(streams.stdout) if request.terminal else None
+        limits = limits_of(state.log_driver, dict(state.log_options))
         try:
             spec = spec_of(store, row, state, size=size, step=source.step, mounts=mounts)
             with (
-                LogWriter(log_of(store, identifier)) as log,
+                LogWriter(log_directory(store, identifier, state), limits) as log,
                 Engine(runtime, launcher) as engine,
                 Container(engine, spec) as container,
             ):

@@ -6,7 +6,8 @@ import os
 import sys
 import time
 
-from tierce.containers.create import directory_of, log_of, spec_of
+from tierce.containers.create import directory_of, log_directory, spec_of
+from tierce.containers.logfiles import LogFiles
 from tierce.containers.state import CREATED, EXITED, RUNNING, STARTING, ContainerState
 from tierce.containers.sweep import find, finish, kill_monitors, lock_name, remove
 from tierce.errors import ContainerError, NotFound, TierceError
@@ -47,12 +48,13 @@ def start(store: Store, row: ContainerRow) -> ContainerRow:
             status=STARTING, detached=True, error="", exit_code=0, finished=0.0, boot=boot_id()
         )
         store.containers.set_state(row.id, begun.encode(), running=True)
+        log = log_directory(store, row.id, state)
         try:
             spec = DetachedSpec(
                 id=row.id,
                 container=spec_of(store, found, state, size=(24, 80) if state.terminal else None),
                 directory=directory,
-                log=log_of(store, row.id),
+                log=log and LogFiles(log).current,
                 stdin=state.stdin,
                 exit_command=_exit_command(store, row.id),
             )

@@ -25,13 +25,15 @@ class ContainerState(Value):
 
     `status` is one of the constants here; `exit_code` counts when it is EXITED; `error` says why
     it could not start. Times are seconds since the epoch, 0.0 for not yet. `remove` says that the
-    container goes with its process.
+    container goes with its process, `remove_volumes` that its anonymous volumes go with it.
 
     A running container has a `launcher`, that of the command in whose foreground it is, or a
     `monitor`, the conmon in the background, and then the `process` is its process 1: each a
     number and when it started, as in `runtime.monitor.ProcessId`, in the `boot` of this id.
 
-    The rest is how it was made. `binds` are source, target, whether read-only, and options.
+    The rest is how it was made. `ports` are as in `runtime.ports.PortRequest`. `binds` are source, target, whether read-only, and options;
+    `volumes` are name, target, whether read-only, whether anonymous, and the part that is shown;
+    `memory` are target and options. `directories` are the VOLUMEs of an image made of it.
     """
 
     status: str = CREATED
@@ -46,6 +48,7 @@ class ContainerState(Value):
     boot: str = ""
     detached: bool = False
     remove: bool = False
+    remove_volumes: bool = False
     image_name: str = ""
     entrypoint: tuple[str, ...] | None = None
     command: tuple[str, ...] | None = None
@@ -57,7 +60,17 @@ class ContainerState(Value):
     stdin: bool = False
     terminal: bool = False
     network: str = "default"
+    ports: tuple[tuple[int, str, str, int, int], ...] = ()
+    publish_all: bool = False
+    address: str = ""
+    mac: str = ""
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
     binds: tuple[tuple[str, str, bool, tuple[str, ...]], ...] = ()
+    volumes: tuple[tuple[str, str, bool, bool, str], ...] = ()
+    memory: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    volumes_from: tuple[str, ...] = ()
     hosts: tuple[tuple[str, str], ...] = ()
     directories: tuple[str, ...] = ()
     exposed: tuple[str, ...] = ()
@@ -67,6 +80,8 @@ class ContainerState(Value):
     stop_signal: str = ""
     stop_timeout: int | None = None
     platform: str = ""
+    log_driver: str = "json-file"
+    log_options: tuple[tuple[str, str], ...] = ()
 
     def encode(self) -> str:
         """JSON, without what is as by default."""

@@ -1,4 +1,4 @@
-"""Namespaces: unshare(2)."""
+"""Namespaces: unshare(2), setns(2)."""
 
 from tierce.linux import libc, mounts
 
@@ -19,6 +19,16 @@ def unshare(flags: int) -> None:
     needs a process with a single thread.
     """
     libc.call("unshare", flags)
+
+
+def setns(descriptor: int, flags: int) -> None:
+    """Moves the calling *thread* (for CLONE_NEWPID: its future children) to another namespace.
+
+    `descriptor` is of a file in /proc/PID/ns, and `flags` says which kind it is of. CLONE_NEWUSER
+    needs a process with a single thread, CLONE_NEWNS one that shares its working directory with
+    nobody.
+    """
+    libc.call("setns", descriptor, flags)
 
 
 def make_private(target: str = "/") -> None:

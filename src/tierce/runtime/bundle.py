@@ -16,10 +16,10 @@ from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from typing import Any
 
-    from tierce.linux.resources import Resources
+    from tierce.runtime.particulars import Particulars
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -46,6 +46,8 @@ INSECURE_DEVICES = (
 
 _RLIM_INFINITY_MODULUS = 1 << 64
 """-1, which stands for no limit, is RLIM_INFINITY as an unsigned number."""
+
+NO_RESOURCES: Mapping[str, Any] = {}
 
 _LOOP_MAJOR = 7
 _LOOP_DEVICES = 8
@@ -115,7 +117,8 @@ class Isolation(Value):
 
     `capabilities` is what it may have at most; what this process lacks is left out. An `insecure`
     container is privileged in BuildKit's way: programs that run as another user keep the
-    capabilities, and it has devices of its own choice, not all of the host's.
+    capabilities, and it has devices of its own choice, not all of the host's. `particulars` are
+    what else it has or lacks.
     """
 
     hostname: str
@@ -125,10 +128,13 @@ class Isolation(Value):
     capabilities: tuple[str, ...] = capabilities.DEFAULT
     insecure: bool = False
     shm_size: int = SHM_SIZE
+    particulars: Particulars | None = None
 
     @property
     def device_rules(self) -> tuple[str, ...]:
-        return EVERY_DEVICE if self.privileged else DEVICE_RULES
+        if self.privileged:
+            return EVERY_DEVICE
+        return DEVICE_RULES + (self.particulars.device_rules if self.particulars else ())
 
 
 class SeccompPolicy(Value):
@@ -155,13 +161,14 @@ def make_spec(
     seccomp: SeccompPolicy,
     mounts: Sequence[dict[str, Any]] = (),
     cgroup: str = "",
-    resources: Resources | None = None,
+    resources: Mapping[str, Any] = NO_RESOURCES,
 ) -> dict[str, Any]:
     """The specification.
 
     `grantable` are the capabilities that this process can give: with another one, the runtime
     would not start the container. `mounts` come from `bind`, and replace a default one with the
-    same target; `cgroup` is empty where none is to be made, else it gets the `resources`.
+    same target; `cgroup` is empty where none is to be made, else it gets the `resources`, which
+    are in the specification's form (config-linux.md#control-groups).
     """
     granted = [name for name in isolation.capabilities if name in grantable]
     sets = ["bounding", "permitted", "effective"]
@@ -203,7 +210,7 @@ def make_spec(
         linux["cgroupsPath"] = cgroup
         linux["resources"] = {
             "devices": [_oci_device(rule) for rule in isolation.device_rules],
-            **(_oci_resources(resources) if resources is not None else {}),
+            **resources,
         }
     if seccomp.filter:
         specification["annotations"] = {_SECCOMP_FILTER: seccomp.filter}
@@ -301,23 +308,6 @@ def _oci_device(rule: str) -> dict[str, Any]:
         if number != "*":
             device[name] = int(number)
     return device
-
-
-def _oci_resources(resources: Resources) -> dict[str, Any]:
-    """Limits in the specification's form (config-linux.md#control-groups)."""
-    memory = {"limit": resources.memory, "swap": resources.all_memory}
-    cpu = {
-        "shares": resources.cpu_shares,
-        "quota": resources.cpu_quota,
-        "period": resources.cpu_period,
-        "cpus": resources.cpuset_cpus,
-        "mems": resources.cpuset_mems,
-    }
-    given = {
-        "memory": {key: value for key, value in memory.items() if value},
-        "cpu": {key: value for key, value in cpu.items() if value},
-    }
-    return {name: limits for name, limits in given.items() if limits}
 
 
 def _host_devices(directory: str = "/dev") -> Iterator[dict[str, Any]]:

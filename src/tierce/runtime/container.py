@@ -11,9 +11,9 @@ import stat
 
 from tierce.errors import ContainerError
 from tierce.linux.mounts import MountSpec
-from tierce.runtime import bundle, executable
-from tierce.runtime.groups import GroupSpec
-from tierce.runtime.user import resolve_user
+from tierce.runtime import bundle, executable, unprivileged
+from tierce.runtime.groups import GroupSpec, specification_of
+from tierce.runtime.user import resolve_group, resolve_user
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
     from typing import Any
 
+    from tierce.runtime.particulars import Pins
     from tierce.runtime.root import ContainerRoot
+    from tierce.runtime.unprivileged import UserNamespace
 
 _TMP_MODE = 0o1777
 
@@ -74,12 +76,14 @@ def write_bundle(
     grantable: Collection[str],
     seccomp: bundle.SeccompPolicy,
     cgroup: Callable[[], str],
+    pins: Pins | None = None,
+    space: UserNamespace | None = None,
 ) -> str:
     """Mounts all that the container needs, and writes the bundle; returns where that is.
 
     That is `directory`, which is there and private, or for a container with secrets one in
     memory. `cgroup` is called when all is mounted, and gives the group for the runtime to make.
-    Raises ContainerError.
+    `pins` are of the particulars, if it has such. Raises ContainerError.
     """
     root.mount(spec.root)
     identity = resolve_user(spec.process.user, root.read)
@@ -99,8 +103,14 @@ def write_bundle(
         seccomp=seccomp,
         mounts=[*parts.files(), *parts.binds(), *parts.secrets(private)],
         cgroup=cgroup(),
-        resources=spec.groups.resources if spec.groups is not None else None,
+        resources=bundle.NO_RESOURCES
+        if spec.groups is None
+        else specification_of(spec.groups.resources),
     )
+    if pins is not None:
+        pins.apply(config, root, lambda name: resolve_group(name, root.read))
+    if space is not None:
+        unprivileged.adapt(config, space)
     with open(f"{private}/config.json", "w", encoding="utf-8") as file:
         json.dump(config, file)
     return private

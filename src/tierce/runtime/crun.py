@@ -20,6 +20,8 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tierce.runtime.particulars import Pins
+
 _LEFT_OUT_OF_ENVIRONMENT = ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET")
 """By these a runtime would pass the caller's own sockets on to the container."""
 
@@ -54,7 +56,8 @@ class Engine:
     @property
     def shares_cgroup(self) -> bool:
         """Whether the runtime runs in the cgroup it is started in, and makes none."""
-        return self.runtime.shares_cgroup and self.launcher.in_cgroup
+        runtime = self.runtime
+        return runtime.shares_cgroup and (self.launcher.in_cgroup or runtime.groupless)
 
     @property
     def state(self) -> str:
@@ -92,7 +95,8 @@ class Engine:
 
     def cgroup_for(self, name: str) -> str:
         """The cgroup that the runtime is to make for a container; empty when it is to make none."""
-        return "" if self.shares_cgroup else self.launcher.cgroup_for(name)
+        none = self.shares_cgroup or self.runtime.groupless
+        return "" if none else self.launcher.cgroup_for(name)
 
     def seccomp_for(self, isolation: bundle.Isolation) -> bundle.SeccompPolicy:
         """See the function of this name."""
@@ -100,7 +104,13 @@ class Engine:
 
 
 def seccomp_for(runtime: Runtime, isolation: bundle.Isolation) -> bundle.SeccompPolicy:
-    """Docker's default profile, compiled if we have that; none for a privileged container."""
+    """Docker's default profile, compiled if we have that; none for a privileged container.
+
+    Unless the container has one of its own. Raises ContainerError for one that is none.
+    """
+    particulars = isolation.particulars
+    if particulars is not None and particulars.seccomp is not None:
+        return bundle.SeccompPolicy(particulars.own_profile(isolation.capabilities))
     if isolation.privileged:
         return bundle.SeccompPolicy()
     if runtime.seccomp_filter and isolation.capabilities == capabilities.DEFAULT:
@@ -155,8 +165,11 @@ class Container:
         ContainerError, with the exit status that `container run` is to have.
         """
 
+        particulars = self._spec.isolation.particulars
+        pins = particulars.pins() if particulars is not None else None
+
         def work() -> None:
-            bundle_directory = self._prepare()
+            bundle_directory = self._prepare(pins)
             command = ["run", "--bundle", bundle_directory]
             command += ["--console-socket", console] if console else []
             with self._groups.entered() if self._groups else nullcontext():
@@ -169,7 +182,8 @@ class Container:
                     state=self._state,
                 )
 
-        self._launcher.call(work)
+        with pins or nullcontext():
+            self._launcher.call(work)
         self.ended = os.pidfd_open(self._pid)
         with open(f"{self._directory}/{PID_FILE}", "w", encoding="ascii") as file:
             file.write(f"{self._pid} {start_time(self._pid)}")
@@ -215,7 +229,7 @@ class Container:
         self.ended = -1
         return status
 
-    def _prepare(self) -> str:
+    def _prepare(self, pins: Pins | None) -> str:
         """Mounts all, and writes the bundle; returns where that is."""
         os.mkdir(self._directory, 0o700)
         bundle_directory = write_bundle(
@@ -225,6 +239,8 @@ class Container:
             grantable=self._engine.grantable,
             seccomp=self._engine.seccomp_for(self._spec.isolation),
             cgroup=self._cgroup,
+            pins=pins,
+            space=self._engine.runtime.space,
         )
         if bundle_directory != self._directory:
             # The runtime keeps a copy of the bundle's config, with the environment, in its state.

@@ -12,16 +12,19 @@ import os
 import select
 import signal
 import threading
+from contextlib import nullcontext
 
 from tierce.errors import ContainerError, RuntimeUnavailable
 from tierce.linux import cgroups, mounts, namespaces
 from tierce.linux.process import bounding_capabilities
+from tierce.linux.resources import killed_for_memory
 from tierce.runtime import executable
 from tierce.runtime.container import write_bundle
 from tierce.runtime.crun import runtime_environment, seccomp_for
 from tierce.runtime.monitor import (
     CGROUP_PREFIX,
     ENDED,
+    PARENT,
     ProcessId,
     find_monitor,
     monitor_arguments,
@@ -29,6 +32,7 @@ from tierce.runtime.monitor import (
 )
 from tierce.runtime.root import ContainerRoot
 from tierce.runtime.runtimes import failure_in_log
+from tierce.runtime.unprivileged import end_process
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from tierce.runtime.container import ContainerSpec
+    from tierce.runtime.particulars import Pins
     from tierce.runtime.runtimes import Runtime
 
     Result = TypeVar("Result")
@@ -48,8 +53,8 @@ _CHUNK = 1 << 16
 class DetachedSpec(Value):
     """A container to be started in the background.
 
-    `directory` is the one that `monitor` describes, `log` the file that its output goes to;
-    `exit_command` is run at its end, with whatever environment this process has.
+    `directory` is the one that `monitor` describes, `log` the file that its output goes to (empty:
+    none); `exit_command` is run at its end, with whatever environment this process has.
     """
 
     id: str
@@ -58,6 +63,7 @@ class DetachedSpec(Value):
     log: str
     stdin: bool
     exit_command: tuple[str, ...]
+    held: tuple[int, ...] = ()
 
 
 class Started(Value):
@@ -129,12 +135,21 @@ class _Start:
         self._options = (
             *("--root", f"{spec.directory}/state"),
             *("--log", f"{spec.directory}/log", "--log-format", "json"),
+            *(("--cgroup-manager", "disabled") if self._groupless_crun else ()),
         )
+
+    @property
+    def _groupless_crun(self) -> bool:
+        # runc leaves groups alone by itself where it may make none.
+        return self._runtime.groupless and self._runtime.name == "crun"
 
     def run(self) -> Started:
         os.chdir("/")  # for this thread, and conmon: it is to hold up no file system of ours
-        self._prepare()
-        self._monitor()
+        # This thread has the host's /proc before it, in which the others are that it is to join.
+        particulars = self._spec.container.isolation.particulars
+        with particulars.pins() if particulars is not None else nullcontext() as pins:
+            self._prepare(pins)
+            self._monitor()
         directory = self._spec.directory
         started = Started(
             ProcessId.of(number_in(f"{directory}/pid")),
@@ -145,7 +160,7 @@ class _Start:
             raise self._failure("")
         return started
 
-    def _prepare(self) -> None:
+    def _prepare(self, pins: Pins | None) -> None:
         spec = self._spec
         for part in ("", "/bundle", "/mounts", "/state", "/exit"):
             os.mkdir(f"{spec.directory}{part}", 0o700)
@@ -157,8 +172,25 @@ class _Start:
             ContainerRoot(f"{spec.directory}/mounts", "c"),
             grantable=bounding_capabilities(),
             seccomp=seccomp_for(self._runtime, spec.container.isolation),
-            cgroup=lambda: f"/{CGROUP_PREFIX}{spec.id}",
+            cgroup=self._cgroup,
+            pins=pins,
+            space=self._runtime.space,
         )
+
+    def _cgroup(self) -> str:
+        """The group that the runtime is to make; it is noted where `groups_of` would not find it.
+
+        Empty where it can make none.
+        """
+        if self._runtime.groupless:
+            return ""
+        groups = self._spec.container.groups
+        parent = groups.parent.strip("/") if groups is not None else ""
+        if not parent:
+            return f"/{CGROUP_PREFIX}{self._spec.id}"
+        with open(f"{self._spec.directory}/{PARENT}", "x", encoding="utf-8") as file:
+            file.write(parent)
+        return f"/{parent}/{CGROUP_PREFIX}{self._spec.id}"
 
     def _monitor(self) -> None:
         """Starts conmon, which has the runtime create the container."""
@@ -195,6 +227,8 @@ class _Start:
         actions = [(os.POSIX_SPAWN_DUP2, nothing, number) for number in (0, 1, 2)]
         words = list(arguments)
         if tells >= 0:
+            # The same number stays open: it is not close-on-exec any more (posix_spawn(3)).
+            actions += [(os.POSIX_SPAWN_DUP2, held, held) for held in self._held]
             # conmon's way to say how it went; a number that is free in it for certain.
             actions.append((os.POSIX_SPAWN_DUP2, tells, 3))
             environment["_OCI_SYNCPIPE"] = "3"
@@ -237,27 +271,46 @@ def clear(directory: str, identifier: str) -> None:
 
     For one whose conmon has ended, or runs this. Not removed is what is not in `directory`.
     """
-    _end_processes(identifier)
+    parent = _parent_in(directory)
+    _end_processes(groups_of(identifier, parent))
+    end_process(directory, identifier)
     points = f"{directory}/mounts"
     for name in _names(points):
         _unmount(f"{points}/{name}")
     _remove_tree(directory)
 
 
-def groups_of(identifier: str) -> list[str]:
+def _parent_in(directory: str) -> str:
+    """The group that a container's groups are below, from the root of each hierarchy."""
+    try:
+        with open(f"{directory}/{PARENT}", encoding="utf-8") as file:
+            return f"/{file.read()}"
+    except FileNotFoundError:
+        return ""
+
+
+def ran_out_of_memory(directory: str, identifier: str) -> bool:
+    """Whether the kernel has killed a process of the container for lack of memory.
+
+    While its groups are there, which `clear` removes.
+    """
+    groups = groups_of(identifier, _parent_in(directory))
+    return any(killed_for_memory(group) for group in groups)
+
+
+def groups_of(identifier: str, parent: str = "") -> list[str]:
     """The groups of a container's processes, in each hierarchy that has one, inner ones first."""
     found: list[str] = []
     for mount in cgroups.detect().mounts:
         if not os.path.exists(f"{mount.path}/cgroup.procs"):
             continue  # covered, see `in_private_mounts`
-        top = f"{mount.path}/{CGROUP_PREFIX}{identifier}"
+        top = f"{mount.path}{parent}/{CGROUP_PREFIX}{identifier}"
         found += [directory for directory, _, _ in os.walk(top, topdown=False)]
     return found
 
 
-def _end_processes(identifier: str) -> None:
-    """Kills what is in the container's groups, and removes them."""
-    left = groups_of(identifier)
+def _end_processes(left: Sequence[str]) -> None:
+    """Kills what is in a container's groups, and removes them."""
     for group in left:
         for text in _processes_in(group):
             try:

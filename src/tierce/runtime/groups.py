@@ -13,12 +13,13 @@ from contextlib import contextmanager
 
 from tierce.errors import ContainerError
 from tierce.linux import cgroups, resources
-from tierce.linux.resources import MEMORY, Resources
+from tierce.linux.resources import BLKIO, IO, MEMORY, RATES, Resources
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from tierce.linux.cgroups import CgroupMount
     from tierce.runtime.launcher import Launcher
@@ -27,6 +28,15 @@ _KILLED = 137
 _INNER = "container"
 _DEVICES = "devices"
 _DELEGATED = "cgroup.subtree_control"
+_THROTTLES = dict(
+    zip(
+        RATES,
+        (
+            *("throttleReadBpsDevice", "throttleWriteBpsDevice"),
+            *("throttleReadIOPSDevice", "throttleWriteIOPSDevice"),
+        ),
+    )
+)
 
 
 class GroupSpec(Value):
@@ -39,6 +49,45 @@ class GroupSpec(Value):
     resources: Resources = Resources()
     parent: str = ""
     every_device: bool = False
+
+
+def specification_of(resources: Resources) -> dict[str, Any]:
+    """Limits in the runtime specification's form (config-linux.md#control-groups)."""
+    memory: dict[str, Any] = {
+        "limit": resources.memory,
+        "swap": resources.all_memory,
+        "reservation": resources.memory_reservation,
+        "disableOOMKiller": not resources.oom_killer,
+    }
+    cpu = {
+        "shares": resources.cpu_shares,
+        "quota": resources.cpu_quota,
+        "period": resources.cpu_period,
+        "cpus": resources.cpuset_cpus,
+        "mems": resources.cpuset_mems,
+    }
+    block: dict[str, Any] = {
+        "weight": resources.blkio_weight,
+        "weightDevice": [
+            {"major": major, "minor": minor, "weight": weight}
+            for major, minor, weight in resources.device_weights
+        ],
+    }
+    for kind in RATES:
+        block[_THROTTLES[kind]] = [
+            {"major": major, "minor": minor, "rate": rate}
+            for limited, major, minor, rate in resources.device_rates
+            if limited == kind
+        ]
+    given = {
+        "memory": {key: value for key, value in memory.items() if value},
+        "cpu": {key: value for key, value in cpu.items() if value},
+        "pids": {"limit": resources.pids} if resources.pids else {},
+        "blockIO": {key: value for key, value in block.items() if value},
+    }
+    if resources.memory_swappiness >= 0:
+        given["memory"]["swappiness"] = resources.memory_swappiness
+    return {name: limits for name, limits in given.items() if limits}
 
 
 class ContainerGroups:
@@ -68,6 +117,8 @@ class ContainerGroups:
             # A thread cannot enter a group of version 2, and of two versions, runtimes use one.
             for mount in legacy or ([setup.unified] if setup.unified and not self._shared else []):
                 names = mount.controllers if mount.version == 1 else setup.unified_controllers
+                if IO in names:
+                    names = (*names, BLKIO)
                 wanted = [name for name in self._spec.resources.controllers if name in names]
                 if not wanted and not self._is_needed_for_else(names):
                     continue
@@ -160,5 +211,6 @@ def _delegate(directory: str, controllers: list[str]) -> None:
     """
     with open(f"{directory}/{_DELEGATED}", encoding="ascii") as file:
         enabled = file.read().split()
-    missing = [(_DELEGATED, f"+{name}") for name in controllers if name not in enabled]
+    names = [IO if name == BLKIO else name for name in controllers]
+    missing = [(_DELEGATED, f"+{name}") for name in names if name not in enabled]
     resources.write_settings(directory, missing, optional=frozenset())

@@ -8,6 +8,7 @@ directory, below the one for all of them, that is gone after a reboot:
 - `mounts/`: mount points, in the mount namespace that conmon and the container share
 - `state/`: the runtime's
 - `exit/<id>`: the exit status, once there is one
+- `parent`: the group that its groups are below, if they are not at the root of each hierarchy
 - `ended`: that again, for who opened the file before the directory goes with the container
 """
 
@@ -27,6 +28,7 @@ _PROGRAM = "conmon"
 _DIRECTORIES = "/usr/local/libexec:/usr/libexec/podman:/usr/local/bin:/usr/bin:/bin:/usr/sbin"
 CGROUP_PREFIX = "tierce-"
 ENDED = "ended"
+PARENT = "parent"
 
 
 class ProcessId(Value):
@@ -80,7 +82,8 @@ def monitor_arguments(
     words += ["--container-pidfile", f"{directory}/pid"]
     words += ["--conmon-pidfile", f"{directory}/monitor"]
     words += ["--exit-dir", f"{directory}/exit", "--full-attach"]
-    words += ["--log-path", f"k8s-file:{log}", "--log-level", "error", "--no-sync-log"]
+    words += ["--log-path", f"k8s-file:{log}" if log else "none"]
+    words += ["--log-level", "error", "--no-sync-log"]
     words += ["--terminal"] if terminal else []
     words += ["--stdin"] if stdin else []
     words += ["--exit-command", exit_command[0]]

@@ -13,7 +13,7 @@ import os
 import tierce
 from tierce.errors import RuntimeUnavailable, TierceError
 from tierce.linux.mounts import MountSpec
-from tierce.runtime import bundle, capabilities
+from tierce.runtime import bundle, capabilities, unprivileged
 from tierce.runtime.crun import Engine
 from tierce.runtime.launcher import Launcher
 from tierce.runtime.root import ContainerRoot
@@ -21,6 +21,10 @@ from tierce.runtime.runtimes import Runtime, failure_in_log
 from tierce.runtime.seccomp import TABLE, profile
 from tierce.runtime.user import Identity
 from tierce.store.paths import Paths
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from tierce.runtime.unprivileged import UserNamespace
 
 CANDIDATES = ("crun", "runc")
 """The quickest first: crun takes a third of runc's time."""
@@ -38,12 +42,13 @@ def choose_runtime(paths: Paths) -> Runtime:
     says what is wrong with each candidate.
     """
     found = _programs(os.environ.get("PATH", ""))
-    known = _fingerprint(found)
+    space = unprivileged.detect()
+    known = _fingerprint(found, space)
     runtime = _remembered(str(paths.runtime), known)
     if runtime is None:
         runtime = _first_that_works(found, paths.bundles)
         _remember(str(paths.runtime), known, runtime)
-    return runtime
+    return runtime if space is None else runtime.replace(space=space)
 
 
 def _programs(search_path: str) -> dict[str, str]:
@@ -85,7 +90,7 @@ def _try(name: str, path: str, directory: str) -> Runtime:
     """Creates a container with docker's defaults, and starts nothing in it."""
     # runc 1.1 wants device rules that docker's own do not have, so it makes its cgroups itself.
     shares = name == "crun"
-    runtime = Runtime(name=name, path=path, version="", reason="", shares_cgroup=shares)
+    runtime = Runtime(name, path, "", "", shares_cgroup=shares, space=unprivileged.detect())
     rules = bundle.DEVICE_RULES if shares else ()
     with Launcher(directory, rules) as launcher, Engine(runtime, launcher) as engine:
         version = _call(engine, ["--version"]).partition("\n")[0].rpartition(" ")[2]
@@ -137,6 +142,8 @@ def _create(engine: Engine, seccomp: bundle.SeccompPolicy) -> bytes:
             seccomp=seccomp,
             cgroup=engine.cgroup_for(name),
         )
+        if engine.runtime.space is not None:
+            unprivileged.adapt(config, engine.runtime.space)
         with open(f"{directory}/config.json", "w", encoding="utf-8") as file:
             json.dump(config, file)
 
@@ -173,10 +180,11 @@ def _log(engine: Engine) -> str:
     return f"{engine.launcher.directory}/log"
 
 
-def _fingerprint(found: dict[str, str]) -> list[object]:
+def _fingerprint(found: dict[str, str], space: UserNamespace | None) -> list[object]:
     """What decides whether a choice is still good; JSON gives it back as it was."""
     files = [[name, path, _version_of_file(path)] for name, path in found.items()]
-    return [tierce.__version__, _version_of_file(TABLE), files]
+    ids = [space.uids, space.gids, space.groups] if space is not None else []
+    return [tierce.__version__, _version_of_file(TABLE), files, ids]
 
 
 def _version_of_file(path: str) -> list[int]:
@@ -195,7 +203,7 @@ def _remembered(path: str, fingerprint: list[object]) -> Runtime | None:
 
 def _remember(path: str, fingerprint: list[object], runtime: Runtime) -> None:
     temporary = f"{path}.{os.getpid()}"
-    fields = {name: getattr(runtime, name) for name in runtime._fields}
+    fields = {name: getattr(runtime, name) for name in runtime._fields if name != "space"}
     with open(temporary, "w", encoding="utf-8") as file:
         json.dump({"fingerprint": fingerprint, "runtime": fields}, file)
     os.rename(temporary, path)

@@ -13,7 +13,7 @@ import stat
 from tierce.errors import ContainerError
 from tierce.linux import mounts
 from tierce.linux.mounts import MountSpec
-from tierce.linux.rootfs import open_in_root
+from tierce.linux.rootfs import open_in_root, read_in_root, stat_in_root
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -94,18 +94,22 @@ class ContainerRoot:
             os.close(tree)
         try:
             directory = stat.S_ISDIR(os.fstat(part).st_mode)
-            point = self._new_point(f"{self._prefix}-{len(self._points)}", directory=directory)
             flags = mounts.AT_EMPTY_PATH | mounts.AT_RECURSIVE | mounts.OPEN_TREE_CLONE
             clone = mounts.open_tree(part, "", flags | mounts.OPEN_TREE_CLOEXEC)
         finally:
             os.close(part)
+        return self.attach(clone, directory=directory), directory
+
+    def attach(self, clone: int, *, directory: bool) -> str:
+        """Shows a mount that is nowhere yet, by its descriptor, which is closed; returns where."""
         try:
+            point = self._new_point(f"{self._prefix}-{len(self._points)}", directory=directory)
             empty = mounts.MOVE_MOUNT_F_EMPTY_PATH
             mounts.move_mount(clone, "", mounts.AT_FDCWD, point, empty)
         finally:
             os.close(clone)
         self._mounted.append(point)
-        return point, directory
+        return point
 
     def mount_memory(self) -> str:
         """A directory in memory, for what must not be on a disk; nobody else sees it."""
@@ -120,29 +124,14 @@ class ContainerRoot:
 
     def read(self, path: str) -> bytes | None:
         """The content of a regular file in the root, or None. Raises ContainerError."""
-        try:
-            # Not waiting for a writer, in case it is a FIFO.
-            descriptor = open_in_root(self._descriptor, path, os.O_RDONLY | os.O_NONBLOCK)
-        except OSError:
-            return None
-        with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return None
-            content = file.read(_FILE_LIMIT + 1)
-        if len(content) > _FILE_LIMIT:
+        content = read_in_root(self._descriptor, path, _FILE_LIMIT + 1)
+        if content is not None and len(content) > _FILE_LIMIT:
             raise ContainerError(f"read {path} of the image: larger than {_FILE_LIMIT} bytes")
         return content
 
     def status(self, path: str) -> os.stat_result | None:
         """What stat(2) says in the container, following links; None where there is nothing."""
-        try:
-            descriptor = open_in_root(self._descriptor, path, os.O_PATH)
-        except OSError:
-            return None
-        try:
-            return os.fstat(descriptor)
-        finally:
-            os.close(descriptor)
+        return stat_in_root(self._descriptor, path)
 
     def make_directory(self, path: str, *, uid: int = 0, gid: int = 0) -> None:
         """Makes a directory and its parents where they are missing. Raises ContainerError."""

@@ -12,6 +12,8 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from typing import Any
 
+    from tierce.runtime.unprivileged import UserNamespace
+
 _MFD_EXEC = 0x10
 """Linux 6.3; where vm.memfd_noexec is set, a file in memory cannot be executed without."""
 
@@ -25,7 +27,8 @@ class Runtime(Value):
 
     `shares_cgroup`: it runs in the launcher's cgroup and makes none. `seccomp_filter` is the
     default profile as the runtime compiled it, or empty where it takes none. `reason` says why
-    this one was chosen.
+    this one was chosen. `space` is the user namespace that it was found in, if that is an
+    ordinary user's.
     """
 
     name: str
@@ -34,6 +37,12 @@ class Runtime(Value):
     reason: str
     shares_cgroup: bool = False
     seccomp_filter: str = ""
+    space: UserNamespace | None = None
+
+    @property
+    def groupless(self) -> bool:
+        """Whether neither it nor tierce may make cgroups: all is in the one of this process."""
+        return self.space is not None and not self.space.groups
 
 
 def sealed_copy(path: str) -> int:

@@ -60,7 +60,7 @@ def resolve_user(text: str, read: ReadFile) -> Identity:
     gid = user.gid if user else 0
     home = _home(uid, read)
     if wanted_group:
-        gid = _find_group(wanted_group, read)
+        gid = resolve_group(wanted_group, read)
         return Identity(uid, gid, (gid,), home)
     name = user.name if user else ""
     others = [group.gid for group in _groups(read) if name and name in group.members]
@@ -73,7 +73,8 @@ def _find_user(wanted: str, read: ReadFile) -> _User | None:
     return next((user for user in _users(read) if user.name == wanted), None)
 
 
-def _find_group(wanted: str, read: ReadFile) -> int:
+def resolve_group(wanted: str, read: ReadFile) -> int:
+    """The number of a group, by name or number. Raises ContainerError for an unknown name."""
     numeric = _is_number(wanted)
     for group in _groups(read):
         if group.gid == _id(wanted) if numeric else group.name == wanted:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tierce.store.snapshots.snapshots import Snapshots
     from tierce.store.store import Store
     from tierce.store.trash import Trash
+    from tierce.store.volumes import Volumes
 
 __all__ = [
     "Blobs",
@@ -43,6 +44,7 @@ __all__ = [
     "Snapshots",
     "Store",
     "Trash",
+    "Volumes",
     "prune_images",
 ]
 
@@ -63,6 +65,7 @@ _HOMES = {
     "Snapshots": "snapshots.snapshots",
     "Store": "store",
     "Trash": "trash",
+    "Volumes": "volumes",
     "prune_images": "prune",
 }
 

@@ -88,6 +88,7 @@ class _Check:
             self._check_names()
             self._check_records()
             self._check_containers()
+            self._check_volumes()
             self._check_cache_mounts()
             self._check_files()
             if self._repair:
@@ -298,6 +299,17 @@ class _Check:
             if snapshot is None or (active and not self._paths.snapshot(snapshot).is_dir()):
                 self._found("container", identifier[:12], "its file system is lost")
 
+    def _check_volumes(self) -> None:
+        for volume in self._store.volumes.list():
+            with self._store.volumes.hold(volume.name):
+                if not self._paths.volume(volume.name).is_dir():
+                    self._found(
+                        "volume",
+                        volume.name,
+                        "its directory is missing",
+                        self._making_volume(volume.name),
+                    )
+
     def _check_cache_mounts(self) -> None:
         for mount in self._store.cache_mounts.list():
             if not self._paths.cache_mount(mount.number).is_dir():
@@ -322,6 +334,9 @@ class _Check:
 
     def _executing(self, statement: str, value: object) -> Callable[[], object]:
         return lambda: self._database.execute(statement, (value,))
+
+    def _making_volume(self, name: str) -> Callable[[], object]:
+        return lambda: self._store.volumes.directory(name)
 
     def _unlinking(self, path: Path) -> Callable[[], object]:
         return lambda: path.unlink(missing_ok=True)

@@ -122,6 +122,9 @@ class Collector:
             found += _unknown(paths.indexes / algorithm, self._known_layers(algorithm))
         found += _unknown(paths.snapshots, self._numbers("snapshots") | {"empty"})
         found += _unknown(paths.cache_mounts, self._numbers("cache_mounts"))
+        if os.path.isdir(paths.volumes):  # in a store that has ever had one
+            rows = self._database.all("SELECT name FROM volumes")
+            found += _unknown(paths.volumes, {name for (name,) in rows})
         found += self._old_probes()
         return found
 

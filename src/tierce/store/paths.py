@@ -17,6 +17,7 @@
 ├── snapshots/<n>/lower       an empty directory to mount that at
 ├── snapshots/empty           a directory for ever empty, beneath layers without a parent
 ├── containers/<id>/log      what a container has written
+├── volumes/<name>/_data      the files of a volume
 ├── cache-mounts/<n>/         contents of RUN --mount=type=cache
 ├── contexts/<name>           what the last walk over a build context found; a cache
 ├── git/<name>/               what was fetched of a git repository; a cache
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     from tierce.oci.digest import Digest
 
 ROOT_VARIABLE = "TIERCE_ROOT"
+NAMESPACE_VARIABLE = "TIERCE_USER_NAMESPACE"
+"""Set in a user namespace that tierce has entered, for what it starts: "uid:gid" outside."""
+
 SYSTEM_ROOT = "/var/lib/tierce"
 SYSTEM_RUN = "/run/tierce"
 
@@ -63,6 +67,7 @@ class Paths:
     indexes: Path
     snapshots: Path
     containers: Path
+    volumes: Path
     cache_mounts: Path
     contexts: Path
     repositories: Path
@@ -105,6 +110,7 @@ class Paths:
         self.indexes = root / "indexes"
         self.snapshots = root / "snapshots"
         self.containers = root / "containers"
+        self.volumes = root / "volumes"
         self.cache_mounts = root / "cache-mounts"
         self.contexts = root / "contexts"
         self.repositories = root / "git"
@@ -174,6 +180,10 @@ class Paths:
         """The directory of a container."""
         return self.containers / identifier
 
+    def volume(self, name: str) -> Path:
+        """The directory of a volume; `volumes` names what is in it."""
+        return self.volumes / name
+
     def cache_mount(self, number: int) -> Path:
         """The directory of a cache mount."""
         return self.cache_mounts / str(number)
@@ -185,6 +195,22 @@ class Paths:
     def context_cache(self, name: str) -> str:
         """What is remembered of a build context; `name` is a hash, never a path."""
         return f"{self._root}/contexts/{name}"
+
+
+def is_privileged(environ: Mapping[str, str]) -> bool:
+    """Whether this is root, and not an ordinary user in a namespace that tierce has entered."""
+    return os.geteuid() == 0 and namespace_owner(environ) is None
+
+
+def namespace_owner(environ: Mapping[str, str]) -> tuple[int, int] | None:
+    """The user and group, outside, whose user namespace tierce has entered; None elsewhere."""
+    uid, _, gid = environ.get(NAMESPACE_VARIABLE, "").partition(":")
+    if not (uid.isdigit() and gid.isdigit()):
+        return None
+    # Who has become root by sudo since has brought the variable along, and no namespace.
+    with open("/proc/self/uid_map", encoding="ascii") as file:
+        first = file.readline().split()
+    return (int(uid), int(gid)) if first[:2] == ["0", uid] else None
 
 
 def default_root(environ: Mapping[str, str], *, privileged: bool) -> str:

@@ -222,5 +222,26 @@ _SECOND = (
 
 _THIRD = ("ALTER TABLE cache_mounts ADD COLUMN uses INTEGER NOT NULL DEFAULT 0",)
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD)
+_FOURTH = (
+    # Volumes, and the containers that use them. `labels` and `options` are JSON.
+    """
+    CREATE TABLE volumes (
+        name TEXT PRIMARY KEY,
+        labels TEXT NOT NULL,
+        options TEXT NOT NULL,
+        anonymous INTEGER NOT NULL,
+        created REAL NOT NULL
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE volume_uses (
+        volume TEXT NOT NULL REFERENCES volumes (name),
+        container TEXT NOT NULL REFERENCES containers (id) ON DELETE CASCADE,
+        PRIMARY KEY (volume, container)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX volume_uses_by_container ON volume_uses (container)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 VERSION = len(MIGRATIONS)

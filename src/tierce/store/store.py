@@ -10,7 +10,7 @@ from tierce.errors import StoreError
 from tierce.store.database import Database
 from tierce.store.failures import reported
 from tierce.store.lazy import lazy
-from tierce.store.paths import Paths, default_root, default_run
+from tierce.store.paths import Paths, default_root, default_run, is_privileged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tierce.store.snapshots.parts import Parts
     from tierce.store.snapshots.snapshots import Snapshots
     from tierce.store.trash import Trash
+    from tierce.store.volumes import Volumes
 
 
 UNUSABLE = ":,\\"
@@ -62,7 +63,7 @@ class Store:
         `run` follows from it. Raises StoreError: StoreVersion for a store of a newer tierce,
         which is left as it is, StoreFull without space to make one.
         """
-        privileged = os.geteuid() == 0
+        privileged = is_privileged(os.environ)
         chosen = os.fspath(root or default_root(os.environ, privileged=privileged))
         if not os.path.isabs(chosen):
             chosen = os.path.join(os.getcwd(), chosen)
@@ -129,6 +130,11 @@ class Store:
     def containers(self) -> ContainerRows:
         """The containers."""
         return store.ContainerRows(self.database)
+
+    @lazy
+    def volumes(self) -> Volumes:
+        """The volumes of containers."""
+        return store.Volumes(self.database, self.paths, self.locks, self.trash)
 
     @lazy
     def failed_steps(self) -> FailedSteps:

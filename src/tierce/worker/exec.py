@@ -203,7 +203,7 @@ def _step_spec(op: Exec, root: Sequence[MountSpec], mounts: StepMounts) -> StepS
         network=op.network,
         hosts=op.hosts,
         insecure=op.security == "insecure",
-        resources=Resources(**{name: getattr(limits, name) for name in Resources._fields}),
+        resources=Resources.of(limits),
         cgroup_parent=limits.cgroup_parent,
         shm_size=limits.shm_size or SHM_SIZE,
     )

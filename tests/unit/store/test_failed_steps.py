@@ -107,7 +107,8 @@ def test_a_store_of_the_first_version_gets_the_new_tables(tmp_path: Path) -> Non
         add_snapshot(store, None, {"file": b"old"})
         database = store.paths.database
     with sqlite3.connect(database) as old:
-        for table in ("failed_step_inputs", "failed_steps", "image_parents"):
+        later = ("volume_uses", "volumes")
+        for table in (*later, "failed_step_inputs", "failed_steps", "image_parents"):
             old.execute(f"DROP TABLE {table}")
         old.execute("ALTER TABLE cache_mounts DROP COLUMN uses")
         old.execute("PRAGMA user_version=1")

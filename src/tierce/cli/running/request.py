@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from tierce.cli.flags import Flag, Parsed
+from tierce.cli.running import files, logging
 from tierce.client.running import (
     RunRequest,
     check_name,
-    parse_mount,
     parse_signal,
-    parse_volume,
     read_env_file,
 )
 from tierce.errors import InvalidValue, UsageError
@@ -26,7 +25,6 @@ FLAGS = (
     Flag("hostname", "h", kind="string", help="Container host name"),
     Flag("interactive", "i", help="Keep STDIN open even if not attached"),
     Flag("label", "l", kind="map", help="Set meta data on a container"),
-    Flag("mount", kind="list", help="Attach a filesystem mount to the container"),
     Flag("name", kind="string", help="Assign a name to the container"),
     Flag("net", kind="string", default="default", hidden=True),
     Flag("network", kind="string", default="default",
@@ -42,8 +40,9 @@ FLAGS = (
     Flag("stop-timeout", kind="int", default=0, help="Timeout (in seconds) to stop a container"),
     Flag("tty", "t", help="Allocate a pseudo-TTY"),
     Flag("user", "u", kind="string", help="Username or UID (format: <name|uid>[:<group|gid>])"),
-    Flag("volume", "v", kind="list", help="Bind mount a volume"),
     Flag("workdir", "w", kind="string", help="Working directory inside the container"),
+    *files.FLAGS,
+    *logging.FLAGS,
 )  # fmt: skip
 
 NETWORKS = ("default", "host", "none")
@@ -52,10 +51,8 @@ NETWORKS = ("default", "host", "none")
 def request_of(options: Parsed, environ: Mapping[str, str]) -> RunRequest:
     """What the flags and arguments ask for. Raises UsageError."""
     image, *command = options.arguments
-    binds = [parse_volume(text) for text in options.texts("volume")]
-    binds += [parse_mount(text) for text in options.texts("mount")]
     check_choices(options)
-    return RunRequest(
+    request = RunRequest(
         image=image,
         command=tuple(command),
         entrypoint=entrypoint_of(options),
@@ -67,7 +64,6 @@ def request_of(options: Parsed, environ: Mapping[str, str]) -> RunRequest:
         stdin=options.flag("interactive"),
         terminal=options.flag("tty"),
         remove=options.flag("rm"),
-        binds=tuple(binds),
         network=network_of(options),
         hosts=tuple(host_of(text) for text in options.texts("add-host")),
         labels=tuple((name, value or "") for name, value in options.pairs("label")),
@@ -77,7 +73,10 @@ def request_of(options: Parsed, environ: Mapping[str, str]) -> RunRequest:
         read_only=options.flag("read-only"),
         stop_signal=options.text("stop-signal"),
         stop_timeout=options.integer("stop-timeout") if options.given("stop-timeout") else None,
+        log_driver=logging.log_driver_of(options),
+        log_options=logging.log_options_of(options),
     )
+    return files.with_mounts(request, options)
 
 
 def check_choices(options: Parsed) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # renamed directory as files (redirect_dir), so that it can be read without overlayfs and means
 # the same upon other mounts. Distributions compile other defaults in.
 _PLAIN = ("index=off", "metacopy=off", "redirect_dir=off")
+# The kernel takes no other word beside userxattr for not following redirects.
+_PLAIN_FOR_USERS = ("index=off", "metacopy=off", "redirect_dir=nofollow", "userxattr")
 # Unmounting would otherwise write back everything that is dirty on the whole device, and fsync
 # in the container reach the disk (overlayfs.rst, "Volatile mount"). After a power cut nothing of
 # it is trusted unverified: see `durability`.
@@ -53,7 +55,7 @@ class OverlaySnapshotter:
         """
         self.takes_images = takes_images
         self._empty = empty
-        self._options = (*_PLAIN, "userxattr") if unprivileged else _PLAIN
+        self._options = _PLAIN_FOR_USERS if unprivileged else _PLAIN
 
     def prepare(self, directory: Path, parent: Place | None) -> None:
         _make_directories(directory)

@@ -1,0 +1,106 @@
+"""What containers have on a network, and the notes of it that outlive the command.
+
+A note is a file named by the container's id: JSON with the database of the store whose container
+it is, its ports, and when it is there its address. It is written before anything is set up and
+goes when nothing of that is left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+from tierce.runtime.ports import PortRequest, Published
+from tierce.values import Value
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class EndpointRequest(Value):
+    """What a container is to have on a network. Empty texts: of the network's choice."""
+
+    ports: tuple[PortRequest, ...] = ()
+    address: str = ""
+    mac: str = ""
+
+
+class Endpoint(Value):
+    """What a container has on a network; addresses as text, `prefix` in bits."""
+
+    address: str = ""
+    prefix: int = 0
+    gateway: str = ""
+    mac: str = ""
+    ports: tuple[Published, ...] = ()
+
+
+class Note(Value):
+    """`owner` is the path of a store's database; without an `endpoint`, that is being made."""
+
+    owner: str
+    ports: tuple[Published, ...] = ()
+    endpoint: Endpoint | None = None
+
+
+class Notes:
+    """The notes in a directory, which is made when the first one is written."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    def path(self, identifier: str) -> str:
+        return f"{self._directory}/{identifier}"
+
+    def write(self, identifier: str, note: Note) -> None:
+        """Writes a note, or another one in its place; at any moment one of them is there."""
+        os.makedirs(self._directory, 0o700, exist_ok=True)
+        document: dict[str, Any] = {"owner": note.owner, "ports": _ports_out(note.ports)}
+        if note.endpoint is not None:
+            found = note.endpoint
+            document["endpoint"] = [found.address, found.prefix, found.gateway, found.mac]
+        made = f"{self._directory}/.{identifier}-{os.getpid()}"
+        with open(made, "w", encoding="utf-8", errors="surrogateescape") as file:
+            json.dump(document, file)
+        os.rename(made, self.path(identifier))
+
+    def read(self, identifier: str) -> Note | None:
+        """The note about a container, or None."""
+        try:
+            with open(self.path(identifier), encoding="utf-8", errors="surrogateescape") as file:
+                found = json.load(file)
+        except FileNotFoundError:
+            return None
+        ports = tuple([Published(*port) for port in found["ports"]])
+        if "endpoint" not in found:
+            return Note(found["owner"], ports)
+        address, prefix, gateway, mac = found["endpoint"]
+        return Note(found["owner"], ports, Endpoint(address, prefix, gateway, mac, ports))
+
+    def remove(self, identifier: str) -> None:
+        """Removes a note. Idempotent."""
+        try:
+            os.unlink(self.path(identifier))
+        except FileNotFoundError:
+            pass
+
+    def names(self) -> list[str]:
+        """The containers that there are notes about."""
+        try:
+            return [name for name in os.listdir(self._directory) if not name.startswith(".")]
+        except FileNotFoundError:
+            return []
+
+    def left_by(self, owner: str) -> list[str]:
+        """Those about containers of one store, or of a store that is no more."""
+        found = [(name, self.read(name)) for name in self.names()]
+        return [
+            name
+            for name, note in found
+            if note is not None and (note.owner == owner or not os.path.exists(note.owner))
+        ]
+
+
+def _ports_out(ports: tuple[Published, ...]) -> list[list[Any]]:
+    return [[port.container, port.protocol, port.host_ip, port.port] for port in ports]
