@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import stat
 
+from tierce import containers
 from tierce.containers import environment, steps
 from tierce.containers.logdriver import NONE, check_log_driver
 from tierce.containers.mounts import ALONE, PlannedVolume, fill, mounts_of, plan, reserve
 from tierce.containers.names import random_name
+from tierce.containers.network import DEFAULT, HOST, ContainerNetwork, exposed_of, settled
 from tierce.containers.request import HostPath, RunRequest
 from tierce.containers.state import RUNNING, ContainerState
 from tierce.containers.sweep import remove, sweep
@@ -19,8 +21,7 @@ from tierce.oci.digest import Digest
 from tierce.oci.platform import Platform
 from tierce.runtime import capabilities
 from tierce.runtime.bundle import DEFAULT_PATH, BindMount, Isolation, ProcessSpec, TmpfsMount
-from tierce.runtime.container import ContainerSpec, TextFile
-from tierce.runtime.resolver import container_hosts, resolv_conf
+from tierce.runtime.container import ContainerSpec
 from tierce.store import Store
 from tierce.store.containers import ContainerRow
 from tierce.store.failed_steps import StepProcess
@@ -81,6 +82,7 @@ def create(store: Store, request: RunRequest) -> ContainerRow:
     Raises NotFound (the image), Conflict (the name), UsageError, ContainerError, StoreError.
     """
     check(request)
+    request = with_known_rights(store, request)
     sweep(store)
     with store.leases.ensure("container create"):
         source = find_source(store, request)
@@ -90,9 +92,20 @@ def create(store: Store, request: RunRequest) -> ContainerRow:
                 hint="a container of it lives in the foreground: tierce run -it",
             )
         identifier = new_id()
+        request = settled(store, request)
         state = state_of(request, source, identifier).replace(detached=True)
         state, volumes = plan(store, request, source.config, state)
         return add(store, request, source, identifier, state, volumes)
+
+
+def with_known_rights(store: Store, request: RunRequest) -> RunRequest:
+    """The request, without what of its rights this machine cannot give. Raises as `prepared`."""
+    if request.rights is None:
+        return request
+    rights, _ = containers.rights.prepared(
+        store, request.rights, privileged=request.privileged, network=request.network
+    )
+    return request.replace(rights=rights)
 
 
 def new_id() -> str:
@@ -163,15 +176,14 @@ def spec_of(
     size: tuple[int, int] | None = None,
     step: StepProcess = NO_STEP,
     mounts: Sequence[BindMount | TmpfsMount] = (),
+    network: ContainerNetwork,
 ) -> ContainerSpec:
     """What the runtime is to make of a container, in the place of a failed `step` if it is."""
     isolation = isolation_of(state, step)
-    host = isolation.host_network
-    added = (*step.hosts, *state.hosts)
     assert row.snapshot is not None
     active = store.snapshots.get_active(row.snapshot)
     root = store.snapshots.mounts(active)
-    return ContainerSpec(
+    spec = ContainerSpec(
         root=tuple(root if state.remove else _lasting(root)),
         process=ProcessSpec(
             args=state.args,
@@ -183,12 +195,10 @@ def spec_of(
         ),
         isolation=isolation,
         binds=(*mounts, *(_bind(*bind) for bind in state.binds), *mounts_of(store, state)),
-        files=(
-            _file("/etc/resolv.conf", resolv_conf(host_network=host)),
-            _file("/etc/hosts", container_hosts(state.hostname, added, host_network=host)),
-            _file("/etc/hostname", f"{state.hostname}\n"),
-        ),
+        files=network.files((*step.hosts, *state.hosts), host_network=isolation.host_network),
+        network=network.namespace,
     )
+    return containers.rights.applied(store, state, spec) if state.rights else spec
 
 
 def _lasting(specs: Sequence[MountSpec]) -> list[MountSpec]:
@@ -206,7 +216,7 @@ def isolation_of(state: ContainerState, step: StepProcess = NO_STEP) -> Isolatio
     every = state.privileged or insecure
     return Isolation(
         hostname=state.hostname,
-        host_network=network != "none",
+        host_network=network in {HOST, DEFAULT},
         privileged=every,
         read_only=state.read_only,
         capabilities=capabilities.ALL if every else capabilities.DEFAULT,
@@ -234,8 +244,18 @@ def state_of(request: RunRequest, source: Source, identifier: str) -> ContainerS
         stdin=request.stdin,
         terminal=request.terminal,
         network=request.network,
+        ports=tuple(
+            (port.container, port.protocol, port.host_ip, port.first, port.last)
+            for port in request.ports
+        ),
+        publish_all=request.publish_all,
+        address=request.address,
+        mac=request.mac,
+        dns=request.dns,
+        dns_search=request.dns_search,
+        dns_options=request.dns_options,
         hosts=request.hosts,
-        exposed=config.exposed_ports,
+        exposed=exposed_of(request, config.exposed_ports),
         labels=tuple(sorted((dict(config.labels) | dict(request.labels)).items())),
         privileged=request.privileged,
         read_only=request.read_only,
@@ -244,6 +264,7 @@ def state_of(request: RunRequest, source: Source, identifier: str) -> ContainerS
         platform=source.platform,
         log_driver=request.log_driver,
         log_options=request.log_options,
+        rights=request.rights.encode() if request.rights is not None else (),
     )
 
 
@@ -318,7 +339,3 @@ def _bind(source: str, target: str, read_only: bool, options: tuple[str, ...]) -
     root = (MountSpec("bind", tree, "", (ALONE if ALONE in options else "rbind",)),)
     others = tuple(option for option in options if option != ALONE)
     return BindMount(target, root, name, read_only, others)
-
-
-def _file(target: str, content: str) -> TextFile:
-    return TextFile(target, content, read_only=False)

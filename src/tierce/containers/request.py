@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from tierce.values import Value
 
-NETWORKS = ("default", "host", "none")
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from tierce.containers.rights import Rights
+    from tierce.runtime.ports import PortRequest
+
+NETWORKS = ("default", "bridge", "host", "none")
 
 
 class HostPath(Value):
@@ -57,9 +62,12 @@ class RunRequest(Value):
     is not empty, `entrypoint` its ENTRYPOINT and CMD when it is not None (and with no word,
     removes both). `env` holds (name, value); None takes a variable of the image away. Empty text
     means: as the image has it or, for the names, one of our choice. `network` is one of
-    NETWORKS; "default" is the host's while there are no others. `stdin`: the process reads our
-    standard input. `remove`: nothing is left of the container when it has ended. `stop_timeout` is
-    in seconds, None for the usual ten, -1 for ever.
+    NETWORKS or "container:" with the name of one that runs; "default" is the bridge, or the host's
+    where there can be none. `exposed` holds "80/tcp"; `address` and `mac` are for the interface;
+    an address in `hosts` may be "host-gateway", this machine as the container sees it. `stdin`: the
+    process reads our standard input. `remove`: nothing is left of the container when it has ended.
+    `stop_timeout` is in seconds, None for the usual ten, -1 for ever. `rights` are None for the
+    defaults of docker.
     """
 
     image: str
@@ -96,3 +104,4 @@ class RunRequest(Value):
     stop_timeout: int | None = None
     log_driver: str = "json-file"
     log_options: tuple[tuple[str, str], ...] = ()
+    rights: Rights | None = None

@@ -6,8 +6,10 @@ import os
 import time
 from contextlib import ExitStack
 
+from tierce import containers
 from tierce.containers import steps
 from tierce.containers.create import (
+    NO_STEP,
     add,
     check,
     find_source,
@@ -16,11 +18,14 @@ from tierce.containers.create import (
     new_id,
     spec_of,
     state_of,
+    with_known_rights,
 )
 from tierce.containers.foreground import Streams, run_with_pipes, run_with_terminal
+from tierce.containers.leaving import leave
 from tierce.containers.logdriver import limits_of
 from tierce.containers.logwriter import LogWriter
 from tierce.containers.mounts import plan
+from tierce.containers.network import ContainerNetwork, settled
 from tierce.containers.request import RunRequest
 from tierce.containers.state import EXITED, RUNNING, ContainerState
 from tierce.containers.sweep import lock_name, remove, sweep, tell_end
@@ -33,6 +38,10 @@ from tierce.runtime.monitor import ENDED
 from tierce.runtime.probe import choose_runtime
 from tierce.store import Store
 from tierce.store.containers import ContainerRow
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from tierce.runtime.network import Leaving
 
 
 def run(store: Store, request: RunRequest, streams: Streams | None = None) -> int:
@@ -48,21 +57,26 @@ def run(store: Store, request: RunRequest, streams: Streams | None = None) -> in
             "the input device is not a TTY", hint="leave out -t, or -i to have no input"
         )
     check(request)
+    request = with_known_rights(store, request)
     bundles = store.paths.bundles
     launchers.sweep(bundles)
     sweep(store)
-    runtime = choose_runtime(store.paths)
+    runtime = choose_runtime(store.paths, request.rights.runtime if request.rights else "")
     with ExitStack() as stack:
         # The container's row then protects what it uses, so that a long run holds up no collection.
         with store.leases.ensure("container run"):
             source = find_source(store, request)
             identifier = new_id()
+            if source.step == NO_STEP:
+                request = settled(store, request)
             state = state_of(request, source, identifier).replace(
                 status=RUNNING, started=time.time()
             )
             state, volumes = plan(store, request, source.config, state)
             mounts = stack.enter_context(steps.open_mounts(store, source.step))
             isolation = isolation_of(state, source.step)
+            if state.rights:
+                isolation = containers.rights.isolated(store, state, isolation)
             rules = isolation.device_rules if runtime.shares_cgroup else ()
             launcher = stack.enter_context(Launcher(bundles, rules))
             state = state.replace(launcher=launcher.name)
@@ -73,7 +87,10 @@ def run(store: Store, request: RunRequest, streams: Streams | None = None) -> in
         size = size_of(streams.stdout) if request.terminal else None
         limits = limits_of(state.log_driver, dict(state.log_options))
         try:
-            spec = spec_of(store, row, state, size=size, step=source.step, mounts=mounts)
+            network = stack.enter_context(ContainerNetwork(store, identifier, state))
+            spec = spec_of(
+                store, row, state, size=size, step=source.step, mounts=mounts, network=network
+            )
             with (
                 LogWriter(log_directory(store, identifier, state), limits) as log,
                 Engine(runtime, launcher) as engine,
@@ -85,13 +102,14 @@ def run(store: Store, request: RunRequest, streams: Streams | None = None) -> in
                     )
                 else:
                     status = run_with_pipes(container, streams, log, stdin=request.stdin)
+                leaving = network.begin_leave()
         except TierceError as error:
             made.failed(error)
             raise
         except BaseException:
             made.failed(ContainerError("interrupted"))
             raise
-        made.exited(status)
+        made.exited(status, leaving, out_of_memory=container.out_of_memory)
     return status
 
 
@@ -106,9 +124,11 @@ class _Made:
         self._state = state
         self._directory = directory
 
-    def exited(self, status: int) -> None:
-        """The process has ended."""
-        self._end(self._state.replace(exit_code=status))
+    def exited(self, status: int, leaving: Leaving | None, *, out_of_memory: bool) -> None:
+        """The process has ended, and `leaving` its network."""
+        if leaving is not None:
+            leaving.wait()
+        self._end(self._state.replace(exit_code=status, out_of_memory=out_of_memory))
 
     def failed(self, error: TierceError) -> None:
         """The process could not be started."""
@@ -117,6 +137,7 @@ class _Made:
     def _end(self, state: ContainerState) -> None:
         tell_end(self._directory, state.exit_code)
         with self._store.locks.hold(lock_name(self._row.id)):
+            leave(self._store, self._row.id)
             if state.remove:
                 remove(self._store, self._row)
                 return

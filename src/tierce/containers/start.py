@@ -7,7 +7,9 @@ import sys
 import time
 
 from tierce.containers.create import directory_of, log_directory, spec_of
+from tierce.containers.leaving import leave
 from tierce.containers.logfiles import LogFiles
+from tierce.containers.network import ContainerNetwork
 from tierce.containers.state import CREATED, EXITED, RUNNING, STARTING, ContainerState
 from tierce.containers.sweep import find, finish, kill_monitors, lock_name, remove
 from tierce.errors import ContainerError, NotFound, TierceError
@@ -28,7 +30,7 @@ def start(store: Store, row: ContainerRow) -> ContainerRow:
     Raises ContainerError, with the exit status that `container run` is to have, NotFound when it
     has been removed meanwhile, RuntimeUnavailable, StoreError.
     """
-    runtime = choose_runtime(store.paths)
+    runtime = choose_runtime(store.paths, ContainerState.decode(row.state).runtime)
     with store.locks.hold(lock_name(row.id)):
         # Whoever was killed while starting or removing it has left that to the next one.
         finish(store, row.id)
@@ -50,15 +52,21 @@ def start(store: Store, row: ContainerRow) -> ContainerRow:
         store.containers.set_state(row.id, begun.encode(), running=True)
         log = log_directory(store, row.id, state)
         try:
-            spec = DetachedSpec(
-                id=row.id,
-                container=spec_of(store, found, state, size=(24, 80) if state.terminal else None),
-                directory=directory,
-                log=log and LogFiles(log).current,
-                stdin=state.stdin,
-                exit_command=_exit_command(store, row.id),
-            )
-            started = start_detached(runtime, spec)
+            with ContainerNetwork(store, row.id, state) as network:
+                spec = DetachedSpec(
+                    id=row.id,
+                    container=spec_of(
+                        *(store, found, state),
+                        size=(24, 80) if state.terminal else None,
+                        network=network,
+                    ),
+                    directory=directory,
+                    log=log and LogFiles(log).current,
+                    stdin=state.stdin,
+                    exit_command=_exit_command(store, row.id),
+                    held=network.held,
+                )
+                started = start_detached(runtime, spec)
         except BaseException as error:
             _failed(store, found, begun, error)
             raise
@@ -85,6 +93,7 @@ def _failed(store: Store, row: ContainerRow, state: ContainerState, error: BaseE
     )
     store.containers.set_state(row.id, failed.encode(), running=False)
     detached.clear(f"{store.paths.detached}/{row.id}", row.id)
+    leave(store, row.id)
     if state.remove:
         remove(store, row)
 

@@ -31,9 +31,11 @@ class ContainerState(Value):
     `monitor`, the conmon in the background, and then the `process` is its process 1: each a
     number and when it started, as in `runtime.monitor.ProcessId`, in the `boot` of this id.
 
-    The rest is how it was made. `ports` are as in `runtime.ports.PortRequest`. `binds` are source, target, whether read-only, and options;
+    The rest is how it was made. `ports` are as in `runtime.ports.PortRequest`; `binds` are
+    source, target, whether read-only, and options;
     `volumes` are name, target, whether read-only, whether anonymous, and the part that is shown;
-    `memory` are target and options. `directories` are the VOLUMEs of an image made of it.
+    `memory` are target and options. `rights` are what `Rights.encode` gave.
+    `directories` are the VOLUMEs of an image made of it.
     """
 
     status: str = CREATED
@@ -82,6 +84,12 @@ class ContainerState(Value):
     platform: str = ""
     log_driver: str = "json-file"
     log_options: tuple[tuple[str, str], ...] = ()
+    rights: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def runtime(self) -> str:
+        """The name of the OCI runtime that it is to have; empty for the usual one."""
+        return str(dict(self.rights).get("runtime", ""))
 
     def encode(self) -> str:
         """JSON, without what is as by default."""

@@ -12,6 +12,8 @@ import select
 import signal
 import time
 
+from tierce.containers import leaving
+from tierce.containers.leaving import leave
 from tierce.containers.state import EXITED, REMOVING, RUNNING, STARTING, ContainerState
 from tierce.errors import NotFound
 from tierce.linux.process import boot_id
@@ -42,12 +44,17 @@ def sweep(store: Store) -> None:
     rows = store.containers.list()
     for row in rows:
         settle(store, row)
-    try:
-        directories = os.listdir(store.paths.detached)
-    except FileNotFoundError:
-        return
-    for identifier in set(directories).difference(row.id for row in rows if row.running):
+    running = {row.id for row in rows if row.running}
+    for identifier in _names(store.paths.detached).difference(running):
         _sweep_directory(store, identifier)
+    leaving.sweep(store, lambda identifier: _sweep_network(store, identifier))
+
+
+def _names(directory: str) -> set[str]:
+    try:
+        return set(os.listdir(directory))
+    except FileNotFoundError:
+        return set()
 
 
 def settle(store: Store, row: ContainerRow) -> ContainerRow | None:
@@ -105,6 +112,7 @@ def finish(store: Store, identifier: str, *, monitored: bool = False) -> None:
         status = KILLED if told is None else told
     ended = state.replace(
         status=EXITED,
+        out_of_memory=state.detached and detached.ran_out_of_memory(directory, row.id),
         exit_code=status,
         finished=time.time(),
         launcher="",
@@ -116,6 +124,7 @@ def finish(store: Store, identifier: str, *, monitored: bool = False) -> None:
     store.containers.set_state(row.id, ended.encode(), running=False)
     if state.detached:
         detached.clear(directory, row.id)
+    leave(store, row.id)
     if state.remove:
         remove(store, row)
 
@@ -129,12 +138,20 @@ def tell_end(directory: str, status: int) -> None:
         pass
 
 
-def remove(store: Store, row: ContainerRow) -> None:
-    """Removes a container that does not run, with its files and writable layer. Idempotent."""
-    if store.containers.set_removing(row.id, _removing(row.state)):
+def remove(store: Store, row: ContainerRow, *, volumes: bool = False) -> None:
+    """Removes a container that does not run, with its files and writable layer. Idempotent.
+
+    With `volumes`, and as the state of one says that goes with its process, its anonymous volumes
+    go, too, unless another container has them.
+    """
+    state = ContainerState.decode(row.state)
+    volumes = volumes or state.remove or state.remove_volumes
+    removing = state.replace(status=REMOVING, remove_volumes=volumes)
+    if store.containers.set_removing(row.id, removing.encode()):
         detached.clear(f"{store.paths.detached}/{row.id}", row.id)
+        leave(store, row.id)
         _remove_files(str(store.paths.container(row.id)))
-        store.containers.remove(row.id)
+        remove_row(store, row.id, [volume[0] for volume in state.volumes if volume[3] and volumes])
     if row.snapshot is None:
         return
     try:
@@ -143,8 +160,15 @@ def remove(store: Store, row: ContainerRow) -> None:
         pass
 
 
-def _removing(state: str) -> str:
-    return ContainerState.decode(state).replace(status=REMOVING).encode()
+def remove_row(store: Store, identifier: str, volumes: Sequence[str]) -> None:
+    """Forget a container, and those of its volumes that no other has."""
+    if not volumes:
+        store.containers.remove(identifier)
+        return
+    with store.database.transaction():
+        store.containers.remove(identifier)
+        unused = store.volumes.forget_unused(volumes)
+    store.volumes.clear(unused)
 
 
 def _sweep_directory(store: Store, identifier: str) -> None:
@@ -156,6 +180,15 @@ def _sweep_directory(store: Store, identifier: str) -> None:
         if row is None or not row.running:
             kill_monitors(identifier)
             detached.clear(f"{store.paths.detached}/{identifier}", identifier)
+
+
+def _sweep_network(store: Store, identifier: str) -> None:
+    """Takes a container off the network that does not run, as `_sweep_directory` does."""
+    with store.locks.try_hold(lock_name(identifier)) as held:
+        if held:
+            row = find(store, identifier)
+            if row is None or not row.running:
+                leave(store, identifier)
 
 
 def kill_monitors(identifier: str) -> None:

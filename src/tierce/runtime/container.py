@@ -10,6 +10,7 @@ import os
 import stat
 
 from tierce.errors import ContainerError
+from tierce.linux import mounts
 from tierce.linux.mounts import MountSpec
 from tierce.runtime import bundle, executable, unprivileged
 from tierce.runtime.groups import GroupSpec, specification_of
@@ -29,10 +30,13 @@ _TMP_MODE = 0o1777
 
 
 class TextFile(Value):
-    """A file that the container sees at `target`, with this content, mounted with `options`."""
+    """A file that the container sees at `target`, with this content, mounted with `options`.
+
+    Instead of the content, a function can be given that is called when it is needed.
+    """
 
     target: str
-    content: str
+    content: str | Callable[[], str]
     read_only: bool = True
     options: tuple[str, ...] = ()
 
@@ -54,6 +58,7 @@ class ContainerSpec(Value):
     """All that makes a container.
 
     `root` is mounted in order, one mount over the other; `directories` are made in it if absent.
+    `network` is a descriptor of the network namespace to join, -1 for one of the isolation's kind.
     When the environment of the process holds secrets, it is `private`: that is in memory, too.
     """
 
@@ -66,6 +71,7 @@ class ContainerSpec(Value):
     secrets: tuple[SecretFile, ...] = ()
     private: bool = False
     groups: GroupSpec | None = None
+    network: int = -1
 
 
 def write_bundle(
@@ -107,6 +113,8 @@ def write_bundle(
         if spec.groups is None
         else specification_of(spec.groups.resources),
     )
+    if spec.network >= 0:
+        _join_network(config, root, spec.network)
     if pins is not None:
         pins.apply(config, root, lambda name: resolve_group(name, root.read))
     if space is not None:
@@ -114,6 +122,18 @@ def write_bundle(
     with open(f"{private}/config.json", "w", encoding="utf-8") as file:
         json.dump(config, file)
     return private
+
+
+def _join_network(specification: dict[str, Any], root: ContainerRoot, namespace: int) -> None:
+    """Has the container put in a network namespace that is there already.
+
+    The runtime finds it by a mount: of the descriptor it has no use, in a process of its own.
+    """
+    flags = mounts.AT_EMPTY_PATH | mounts.OPEN_TREE_CLONE | mounts.OPEN_TREE_CLOEXEC
+    path = root.attach(mounts.open_tree(namespace, "", flags), directory=False)
+    for entry in specification["linux"]["namespaces"]:
+        if entry["type"] == "network":
+            entry["path"] = path
 
 
 class _Parts:
@@ -130,7 +150,8 @@ class _Parts:
             source = f"{self._directory}/file{number}"
             with open(source, "w", encoding="utf-8", errors="surrogateescape") as written:
                 os.fchmod(written.fileno(), 0o644)
-                written.write(file.content)
+                content = file.content
+                written.write(content if isinstance(content, str) else content())
             self._root.make_stub(file.target, directory=False)
             made.append(
                 bundle.bind(source, file.target, read_only=file.read_only, options=file.options)

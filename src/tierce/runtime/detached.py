@@ -55,6 +55,7 @@ class DetachedSpec(Value):
 
     `directory` is the one that `monitor` describes, `log` the file that its output goes to (empty:
     none); `exit_command` is run at its end, with whatever environment this process has.
+    conmon keeps the descriptors in `held` open.
     """
 
     id: str
@@ -228,7 +229,7 @@ class _Start:
         words = list(arguments)
         if tells >= 0:
             # The same number stays open: it is not close-on-exec any more (posix_spawn(3)).
-            actions += [(os.POSIX_SPAWN_DUP2, held, held) for held in self._held]
+            actions += [(os.POSIX_SPAWN_DUP2, held, held) for held in self._spec.held]
             # conmon's way to say how it went; a number that is free in it for certain.
             actions.append((os.POSIX_SPAWN_DUP2, tells, 3))
             environment["_OCI_SYNCPIPE"] = "3"

@@ -101,6 +101,15 @@ class Notes:
             if note is not None and (note.owner == owner or not os.path.exists(note.owner))
         ]
 
+    def publisher(self, address: str, port: int, protocol: str, *, besides: str = "") -> str:
+        """The container that a port of this machine is forwarded to; empty if there is none."""
+        wanted = Published(0, protocol, address, port)
+        for name in self.names():
+            note = self.read(name) if name != besides else None
+            if note is not None and any(wanted.is_in_way_of(given) for given in note.ports):
+                return name
+        return ""
+
 
 def _ports_out(ports: tuple[Published, ...]) -> list[list[Any]]:
     return [[port.container, port.protocol, port.host_ip, port.port] for port in ports]

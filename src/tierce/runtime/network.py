@@ -22,7 +22,7 @@ import json
 import os
 
 from tierce.errors import ContainerError, RuntimeUnavailable
-from tierce.linux import netns
+from tierce.linux import netns, userns
 from tierce.linux.process import effective_capabilities
 from tierce.runtime import cni
 from tierce.runtime.cni import PluginCall
@@ -60,6 +60,8 @@ class BridgeNetwork:
             return "iptables is missing (apt-get install iptables)"
         if not {"CAP_NET_ADMIN", "CAP_SYS_ADMIN"} <= effective_capabilities():
             return "it needs CAP_NET_ADMIN and CAP_SYS_ADMIN"
+        if not userns.in_first():
+            return "this is not root of the machine, but of a user namespace"
         return ""
 
     def attach(
@@ -82,6 +84,13 @@ class BridgeNetwork:
         ports = HeldPorts()
         try:
             ports.hold(request.ports, holder)
+            for port in ports.published:
+                # Nobody holds what this one got: what is noted of it is left over.
+                while left := self.notes.publisher(
+                    port.host_ip, port.port, port.protocol, besides=identifier
+                ):
+                    if not self.take_down(left):
+                        raise ContainerError(f"clear up network of container {left[:12]}")
             self.notes.write(identifier, Note(owner, ports.published))
             return Attachment(self, identifier, owner, request, ports)
         except BaseException:

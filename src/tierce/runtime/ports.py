@@ -51,6 +51,15 @@ class Published(Value):
         """As docker writes it: "80/tcp"."""
         return f"{self.container}/{self.protocol}"
 
+    def is_in_way_of(self, other: Published) -> bool:
+        """Whether this machine cannot have both."""
+        everywhere = {"", ANY_ADDRESS}
+        return (self.port, self.protocol) == (other.port, other.protocol) and (
+            self.host_ip == other.host_ip
+            or self.host_ip in everywhere
+            or other.host_ip in everywhere
+        )
+
 
 class HeldPorts:
     """Ports of this machine that nobody else gets while they are held. Context manager."""

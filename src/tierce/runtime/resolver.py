@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 RESOLV_CONF = "/etc/resolv.conf"
 SYSTEMD_RESOLV_CONF = "/run/systemd/resolve/resolv.conf"
@@ -17,21 +17,39 @@ BUILD_HOSTNAME = "buildkitsandbox"
 """What BuildKit calls the machine of a RUN step; some packages write it into files."""
 
 
-def resolv_conf(*, host_network: bool) -> str:
+def resolv_conf(
+    *,
+    host_network: bool,
+    servers: Sequence[str] = (),
+    search: Sequence[str] = (),
+    options: Sequence[str] = (),
+) -> str:
     """The content of /etc/resolv.conf.
 
     With the host's network, loopback servers are reachable and the file is the host's. Otherwise
-    they are left out, and public ones put in when none is left, as docker does.
+    they are left out, and public ones put in when none is left, as docker does. What is given
+    takes the place of the host's; a `search` of "." is none.
     """
     own = _read(RESOLV_CONF)
-    servers = _servers(own)
-    if host_network and servers:
+    found = _servers(own)
+    given = servers or search or options
+    if host_network and found and not given:
         return own
-    if servers == ["127.0.0.53"]:
+    if found == ["127.0.0.53"] and not host_network:
         own = _read(SYSTEMD_RESOLV_CONF) or own
-    kept = [line for line in own.splitlines() if not _names_loopback(line)]
+    replaced = {"nameserver": servers, "search": search, "domain": search, "options": options}
+    kept = [
+        line
+        for line in own.splitlines()
+        if (host_network or not _names_loopback(line))
+        and not replaced.get((line.split() or [""])[0])
+    ]
+    kept += [f"nameserver {server}" for server in servers]
     if not _servers("\n".join(kept)):
         kept += [f"nameserver {server}" for server in _FALLBACK_SERVERS]
+    if domains := [domain for domain in search if domain != "."]:
+        kept.append(f"search {' '.join(domains)}")
+    kept += [f"options {' '.join(options)}"] if options else []
     return "".join(f"{line}\n" for line in kept)
 
 
@@ -42,9 +60,16 @@ def step_hosts(extra: Iterable[tuple[str, str]] = (), hostname: str = BUILD_HOST
 
 
 def container_hosts(
-    hostname: str, extra: Iterable[tuple[str, str]] = (), *, host_network: bool
+    hostname: str,
+    extra: Iterable[tuple[str, str]] = (),
+    *,
+    host_network: bool,
+    address: str = "",
 ) -> str:
-    """The content of /etc/hosts in a container: with the host's network, the host's own first."""
+    """The content of /etc/hosts in a container: with the host's network, the host's own first.
+
+    `address` is the container's own, if it has one.
+    """
     if host_network and (own := _read("/etc/hosts")):
         lines = own.splitlines()
         if not any(hostname in line.split() for line in lines):
@@ -57,9 +82,15 @@ def container_hosts(
         "ff00::\tip6-mcastprefix",
         "ff02::1\tip6-allnodes",
         "ff02::2\tip6-allrouters",
-        f"127.0.1.1\t{hostname}",
+        f"{address or '127.0.1.1'}\t{_names_of(hostname)}",
     ]
     return _hosts(lines, extra)
+
+
+def _names_of(hostname: str) -> str:
+    """A name with a domain is followed by the one without."""
+    short, dot, _ = hostname.partition(".")
+    return f"{hostname} {short}" if dot and short else hostname
 
 
 def _hosts(lines: list[str], extra: Iterable[tuple[str, str]]) -> str:

@@ -29,6 +29,7 @@
 ├── mounts/<name>/            mount points, in private mount namespaces
 ├── bundles/<id>/             OCI bundles of running containers and steps
 ├── containers/<id>/          what a container in the background needs while it runs
+├── networks/                 who is on a network; for root, one for all stores in /run/tierce
 ├── layers-<who>              how layers can be mounted here; can be found out again
 └── runtime.json              which OCI runtime works here; can be found out again
 """
@@ -77,7 +78,7 @@ class Paths:
     mounts: Path
     runtime: Path
 
-    def __init__(self, root: Path | str, run: Path | str) -> None:
+    def __init__(self, root: Path | str, run: Path | str, networks: str = "") -> None:
         self._root = os.fspath(root)
         self._run = os.fspath(run)
         self.database = f"{self._root}/tierce.db"
@@ -87,6 +88,7 @@ class Paths:
         self.leases = f"{self._root}/leases"
         self.bundles = f"{self._run}/bundles"
         self.detached = f"{self._run}/containers"
+        self.networks = f"{networks or self._run}/networks"
 
     if not TYPE_CHECKING:
 

@@ -10,7 +10,7 @@ from tierce.errors import StoreError
 from tierce.store.database import Database
 from tierce.store.failures import reported
 from tierce.store.lazy import lazy
-from tierce.store.paths import Paths, default_root, default_run, is_privileged
+from tierce.store.paths import SYSTEM_RUN, Paths, default_root, default_run, is_privileged
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +76,9 @@ class Store:
         with reported(f"open store {chosen}"):
             if not (paths := Paths(chosen, chosen)).exist():
                 paths.create()
-            paths = Paths(chosen, run or default_run(chosen, os.environ, privileged=privileged))
+            networks = SYSTEM_RUN if privileged else ""
+            run = run or default_run(chosen, os.environ, privileged=privileged)
+            paths = Paths(chosen, run, networks)
             if not paths.run_exist():
                 paths.create_run()
             return cls(paths, Database.open(paths.database, paths.turns, paths.reserve))
