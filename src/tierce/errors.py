@@ -19,6 +19,10 @@ TierceError
 │   └── SecretLeaked            a secret in what the build would have given out
 ├── RuntimeUnavailable          a program, kernel feature or privilege is missing
 ├── ContainerError              a container that could not be started (exit 125, 126, 127)
+├── RegistryError               a registry that cannot be reached, or will not do what is asked
+│   ├── AccessDenied            it wants credentials, other ones, or ones that may do more
+│   └── RateLimited             it wants no more requests for now
+├── CredentialsError            a config.json or a credential helper that cannot be used
 └── Cancelled                   the user interrupted (exit 130)
 
 The message says what was tried and why it failed, in lower case, with the thing's name in it:
@@ -228,6 +232,31 @@ class ContainerError(TierceError):
     def __init__(self, message: str, *, status: int = OURS, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.exit_code = status
+
+
+class RegistryError(TierceError):
+    """`status` is that of the answer, 0 without one; `code` is the OCI error's, or ""."""
+
+    def __init__(self, message: str, *, status: int = 0, code: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.code = code
+
+
+class AccessDenied(RegistryError):
+    pass
+
+
+class RateLimited(RegistryError):
+    """`retry_seconds` is how long the registry wants to be left alone, 0 if it does not say."""
+
+    def __init__(self, message: str, *, retry_seconds: float = 0, hint: str = "") -> None:
+        super().__init__(message, status=429, code="TOOMANYREQUESTS", hint=hint)
+        self.retry_seconds = retry_seconds
+
+
+class CredentialsError(TierceError):
+    pass
 
 
 class Cancelled(TierceError):

@@ -23,12 +23,14 @@ GROUPS = {
     "container": "Manage containers",
     "image": "Manage images",
     "system": "Manage the store as a whole",
+    "volume": "Manage volumes",
 }
 
 COMMANDS = {
     "builder du": "Show the disk usage of the build cache",
     "builder prune": "Remove build cache",
     "container create": "Create a new container",
+    "container exec": "Execute a command in a running container",
     "container inspect": "Display detailed information on one or more containers",
     "container kill": "Kill one or more running containers",
     "container logs": "Fetch the logs of a container",
@@ -54,15 +56,22 @@ COMMANDS = {
     "image save": "Save one or more images to a tar archive (streamed to STDOUT by default)",
     "image tag": "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE",
     "inspect": "Return low-level information on objects of the store",
+    "login": "Authenticate to a registry",
+    "logout": "Log out from a registry",
     "system check": "Verify the store, and repair what can be repaired",
     "system df": "Show disk usage",
     "system info": "Display system-wide information",
     "system prune": "Remove unused data",
     "version": "Show the version information",
+    "volume create": "Create a volume",
+    "volume inspect": "Display detailed information on one or more volumes",
+    "volume ls": "List volumes",
+    "volume prune": "Remove unused local volumes",
+    "volume rm": "Remove one or more volumes",
 }
 
 WITHOUT_NAMESPACE = frozenset(
-    ("image history", "image inspect", "image ls", "image tag", "version")
+    ("image history", "image inspect", "image ls", "image tag", "login", "logout", "version")
 )
 """What ordinary users do to rows of the store alone, or to nothing: it needs no privilege."""
 
@@ -76,6 +85,7 @@ ALIASES = {
     "container ps": "container ls",
     "container remove": "container rm",
     "create": "container create",
+    "exec": "container exec",
     "history": "image history",
     "image list": "image ls",
     "image remove": "image rm",
@@ -97,6 +107,8 @@ ALIASES = {
     "stop": "container stop",
     "tag": "image tag",
     "unpause": "container unpause",
+    "volume list": "volume ls",
+    "volume remove": "volume rm",
     "wait": "container wait",
 }
 

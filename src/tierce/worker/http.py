@@ -6,7 +6,6 @@ What comes from a server is bounded: redirects, the time of its silence, and byt
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import re
 import ssl
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 import urllib3
 
 import tierce
+from tierce.distribution.proxies import proxy_for
 from tierce.errors import BuildError, Cancelled
 from tierce.values import Value
 from tierce.worker.connections import Connections
@@ -177,54 +177,6 @@ class HttpClient:
             user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             headers = urllib3.make_headers(proxy_basic_auth=user)
         return urllib3.ProxyManager(proxy, proxy_headers=headers)
-
-
-def proxy_for(scheme: str, host: str, port: int | None, environment: Mapping[str, str]) -> str:
-    """The proxy for a URL, or nothing: as Go finds it, which BuildKit asks.
-
-    Lower-case variables go last; what runs on this machine has no proxy.
-    """
-    if host == "localhost" or host.startswith("127.") or host == "::1":
-        return ""
-
-    def variable(name: str) -> str:
-        return environment.get(name.upper()) or environment.get(name, "")
-
-    proxy = variable(f"{scheme}_proxy")
-    if not proxy or _is_excepted(host, port, variable("no_proxy")):
-        return ""
-    return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def _is_excepted(host: str, port: int | None, exceptions: str) -> bool:
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        address = None
-    for text in exceptions.split(","):
-        name = text.strip().lower()
-        if name == "*":
-            return True
-        bare, colon, number = name.rpartition(":")
-        if colon and number.isdecimal() and "]" not in number and bare.count(":") == 0:
-            if port is None or int(number) != port:
-                continue
-            name = bare
-        if not name:
-            continue
-        if address is not None:
-            try:
-                if address in ipaddress.ip_network(name.strip("[]"), strict=False):
-                    return True
-            except ValueError:
-                pass
-            continue
-        name = name.removeprefix("*")
-        if host == name.removeprefix(".") and not name.startswith("."):
-            return True
-        if host.endswith(name if name.startswith(".") else f".{name}"):
-            return True
-    return False
 
 
 def _parsed(url: str) -> SplitResult:

@@ -13,7 +13,8 @@ import pytest
 from support.servers import FileServer, file_server
 from tierce.errors import BuildError, Cancelled
 from tierce.worker import http
-from tierce.worker.http import Answer, HttpClient, http_time, proxy_for
+from tierce.distribution.proxies import proxy_for
+from tierce.worker.http import Answer, HttpClient, http_time
 
 
 @pytest.fixture

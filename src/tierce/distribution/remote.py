@@ -1,0 +1,125 @@
+"""All registries of one piece of work: which host a name means, how it is reached, who logs in."""
+
+from __future__ import annotations
+
+import threading
+
+from tierce.distribution import certificates
+from tierce.distribution.connection import Connections
+from tierce.distribution.credentials import NOBODY, CredentialFile
+from tierce.distribution.proxies import is_loopback
+from tierce.distribution.registry import Registry
+from tierce.distribution.repository import Repository
+from tierce.distribution.settings import OFFLINE, Settings
+from tierce.distribution.transport import Transport
+from tierce.errors import RegistryError
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    import ssl
+    from threading import Event
+    from typing import Self
+
+    from tierce.distribution.credentials import Credential
+    from tierce.oci.reference import Reference
+
+HUB_HOST = "registry-1.docker.io"
+"""Where the images of docker.io are."""
+
+
+class Remote:
+    """Reaches registries. Use as a context manager, from any number of threads.
+
+    `credentials` says where those of registries are; by default nobody logs in.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        credentials: CredentialFile | None = None,
+        cancelled: Event | None = None,
+    ) -> None:
+        self._settings = settings
+        self._credentials = credentials
+        self._connections = Connections(
+            settings.environment, self._tls, cancelled or threading.Event()
+        )
+        self._transport = Transport(settings, self._connections)
+        self._lock = threading.Lock()
+        self._registries: dict[tuple[str, Credential], Registry] = {}
+        self._contexts: dict[str, ssl.SSLContext] = {}
+
+    @property
+    def cancelled(self) -> Event:
+        return self._connections.cancelled
+
+    def interrupt(self) -> None:
+        """End all that is going on, from another thread, with Cancelled."""
+        self._connections.interrupt()
+
+    def repository(self, reference: Reference) -> Repository:
+        """The repository of a name. Raises CredentialsError, RegistryError when offline."""
+        credential = NOBODY
+        if self._credentials is not None:
+            credential = self._credentials.find_for(reference.domain, reference.path)
+        return Repository(self.registry(reference.domain, credential), reference.path)
+
+    def registry(self, domain: str, credential: Credential = NOBODY) -> Registry:
+        """The registry of a domain, as names have it. Raises RegistryError when offline."""
+        if self._settings.offline:
+            raise RegistryError(
+                f"reach {domain}: offline", hint=f"{OFFLINE} or --offline forbids all network"
+            )
+        with self._lock:
+            found = self._registries.get((domain, credential))
+            if found is None:
+                host = HUB_HOST if domain == "docker.io" else domain
+                found = self._registries[domain, credential] = Registry(
+                    self._transport, host, self._schemes(host), credential, shown=domain
+                )
+            return found
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            self._connections.interrupt()
+        self._connections.close()
+
+    def _schemes(self, host: str) -> tuple[str, ...]:
+        """What to try: as docker, TLS unless a registry is marked, or on this machine.
+
+        What is here and has no certificates is most often without TLS, and then to try that first
+        would take longer than what is asked. Nothing that is secret is said before one is chosen.
+        """
+        if not self._insecure(host):
+            return ("https",)
+        if is_loopback(_name(host)) and not self._has_certificates(host):
+            return ("http", "https")
+        return ("https", "http")
+
+    def _insecure(self, host: str) -> bool:
+        return is_loopback(_name(host))
+
+    def _has_certificates(self, host: str) -> bool:
+        return certificates.has_directory(self._settings.certificates, host)
+
+    def _tls(self, authority: str) -> ssl.SSLContext:
+        with self._lock:
+            context = self._contexts.get(authority)
+        if context is None:
+            verify = not self._insecure(authority) or self._has_certificates(authority)
+            context = certificates.tls_context(
+                self._settings.certificates, authority, verify=verify
+            )
+            with self._lock:
+                self._contexts[authority] = context
+        return context
+
+
+def _name(host: str) -> str:
+    """The name of "name:port"."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.partition(":")[0]
