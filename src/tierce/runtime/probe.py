@@ -11,7 +11,7 @@ import json
 import os
 
 import tierce
-from tierce.errors import RuntimeUnavailable, TierceError
+from tierce.errors import RuntimeUnavailable, TierceError, UsageError
 from tierce.linux.mounts import MountSpec
 from tierce.runtime import bundle, capabilities, unprivileged
 from tierce.runtime.crun import Engine
@@ -35,19 +35,28 @@ _SYSTEM_DIRECTORIES = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/
 _HINT = "install crun: apt-get install crun"
 
 
-def choose_runtime(paths: Paths) -> Runtime:
+def choose_runtime(paths: Paths, only: str = "") -> Runtime:
     """The runtime that is used, crun before runc; from memory if nothing changed since.
 
-    `paths` are those of the store, whose run directory exists. Raises RuntimeUnavailable, which
-    says what is wrong with each candidate.
+    `paths` are those of the store, whose run directory exists; `only` is the name of the one that
+    it has to be, if it has to. Raises RuntimeUnavailable, which says what is wrong with each
+    candidate; UsageError when there is none of that name.
     """
     found = _programs(os.environ.get("PATH", ""))
+    if only:
+        if only not in found:
+            raise UsageError(
+                f"unknown or invalid runtime name: {only}",
+                hint=f"installed are: {', '.join(found) or 'none'}",
+            )
+        found = {only: found[only]}
     space = unprivileged.detect()
     known = _fingerprint(found, space)
-    runtime = _remembered(str(paths.runtime), known)
+    memory = f"{paths.runtime}-{only}" if only else str(paths.runtime)
+    runtime = _remembered(memory, known)
     if runtime is None:
         runtime = _first_that_works(found, paths.bundles)
-        _remember(str(paths.runtime), known, runtime)
+        _remember(memory, known, runtime)
     return runtime if space is None else runtime.replace(space=space)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tierce.cli.flags import Flag, Parsed
-from tierce.cli.running import files, logging
+from tierce.cli.running import files, logging, rightsflags
 from tierce.client.running import (
     RunRequest,
     check_name,
@@ -43,9 +43,10 @@ FLAGS = (
     Flag("workdir", "w", kind="string", help="Working directory inside the container"),
     *files.FLAGS,
     *logging.FLAGS,
+    *rightsflags.FLAGS,
 )  # fmt: skip
 
-NETWORKS = ("default", "host", "none")
+NETWORKS = ("default", "bridge", "host", "none")
 
 
 def request_of(options: Parsed, environ: Mapping[str, str]) -> RunRequest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tierce.cli.flags import Command, Parsed
 from tierce.cli.running.request import FLAGS, request_of
+from tierce.cli.running.rightsflags import with_rights
 from tierce.cli.session import Session
 from tierce.client.containers import Containers
 
@@ -19,5 +20,6 @@ COMMAND = Command(
 
 
 def run(options: Parsed, session: Session) -> int:
-    session.print(Containers(session.store).create(request_of(options, session.environ)))
+    request = with_rights(request_of(options, session.environ), options, session)
+    session.print(Containers(session.store).create(request))
     return 0

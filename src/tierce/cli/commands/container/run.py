@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tierce.cli.flags import Command, Flag, Parsed
 from tierce.cli.running.request import FLAGS, request_of
+from tierce.cli.running.rightsflags import with_rights
 from tierce.cli.session import Session
 from tierce.cli.table import load_module
 from tierce.client import running
@@ -33,6 +34,7 @@ def run(options: Parsed, session: Session) -> int:
     request = request_of(options, session.environ)
     session.stdout.flush()
     try:
+        request = with_rights(request, options, session)
         if not options.flag("detach"):
             return running.run(session.store, request)
         # What starts in the foreground gets by without the rest of a container's life.
