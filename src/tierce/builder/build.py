@@ -198,6 +198,7 @@ class _Build:
             self._credentials,
             self._request.subject,
             None if leaks is None else leaks.search,
+            self._request.isolation,
         ) as runner:
             solver = Solver(
                 BuildWorker(

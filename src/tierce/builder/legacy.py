@@ -141,9 +141,12 @@ class LegacyBuild:
         credentials: Credentials | None,
         subject: str,
         search: SecretSearch | None,
+        isolation: str,
     ) -> Runner:
         """Runs the steps of the build, and tells when one begins to."""
-        return _Announcing(self._begin_container, store, image_steps, credentials, subject, search)
+        return _Announcing(
+            *(self._begin_container, store, image_steps, credentials, subject, search, isolation)
+        )
 
     # Building
 
@@ -349,8 +352,9 @@ class _Announcing(Runner):
         credentials: Credentials | None,
         subject: str,
         search: SecretSearch | None,
+        isolation: str,
     ) -> None:
-        super().__init__(store, image_steps, credentials, subject, search)
+        super().__init__(store, image_steps, credentials, subject, search, isolation)
         self._announce = announce
 
     def run(

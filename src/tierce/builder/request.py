@@ -57,6 +57,9 @@ class BuildRequest(Value):
     becomes no part of the image. `allow` are entitlements: "network.host", which a `network` of
     "host" brings with it, and "security.insecure". `limits` hold for each step.
 
+    `isolation` of RUN steps is one of `tierce.worker.isolations`: by default containers or, for
+    root without CAP_SYS_ADMIN, chroot, of which the listener is warned.
+
     With `legacy`, the steps are built in their order, and an image is made of each.
     """
 
@@ -86,6 +89,7 @@ class BuildRequest(Value):
     limits: Limits = Limits()
     context_tar: IO[bytes] | None = None
     contexts: tuple[tuple[str, str], ...] = ()
+    isolation: str = ""
     legacy: Legacy | None = None
 
     @property

@@ -10,6 +10,7 @@ import os
 from tierce.cli.flags import converted
 from tierce.errors import UsageError
 from tierce.graph.ops import Limits, Ulimit
+from tierce.worker.isolations import EVERY
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -102,6 +103,15 @@ def check_isolation(text: str) -> None:
     """Linux has one way to isolate containers, as docker sees it. Raises UsageError."""
     if text.lower() not in ("", "default"):
         raise UsageError(f"invalid isolation '{text}' on linux", hint="leave it out")
+
+
+def check_build_isolation(text: str) -> str:
+    """One of the ways to isolate RUN steps. Raises UsageError."""
+    if text.lower() not in EVERY:
+        raise UsageError(
+            f"invalid isolation '{text}' on linux", hint='"oci" for containers, or "chroot"'
+        )
+    return text.lower()
 
 
 def _given(options: Parsed, name: str) -> int | str:

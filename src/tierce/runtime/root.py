@@ -66,6 +66,11 @@ class ContainerRoot:
         self._descriptor = -1
         self._upper = ""
 
+    @property
+    def descriptor(self) -> int:
+        """The root, opened as a path; -1 before it is there."""
+        return self._descriptor
+
     def mount(self, specs: Sequence[MountSpec]) -> None:
         """Mounts the root. Raises ContainerError."""
         self._mount_all(specs, self.path)

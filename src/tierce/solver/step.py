@@ -10,6 +10,7 @@ from tierce.solver.progress import (
     VertexLog,
     VertexStarted,
     VertexStatus,
+    VertexWarning,
 )
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -62,6 +63,10 @@ class RunningStep:
     def log(self, stream: int, data: bytes) -> None:
         """Report output of the step's process."""
         self._tell(VertexLog(self.vertex.digest, time.time(), stream, data))
+
+    def warn(self, message: str) -> None:
+        """Report what whoever builds should know."""
+        self._tell(VertexWarning(self.vertex.digest, message))
 
     def status(self, id: str, current: int = 0, total: int = 0, *, finished: bool = False) -> None:
         """Report how far a part of the step has come, in bytes."""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
+from functools import partial
 
 from tierce import worker
 from tierce.errors import BuildError, ContainerError, SecretLeaked, StepFailed, TierceError
 from tierce.linux.resources import Resources
 from tierce.runtime.bundle import DEFAULT_PATH, SHM_SIZE, ProcessSpec
-from tierce.runtime.probe import choose_runtime
-from tierce.runtime.steps import StepRunner, StepSpec
+from tierce.runtime.steps import StepSpec
 from tierce.worker.credentials import Credentials
 from tierce.worker.failures import keep_step, mounts_of
 from tierce.worker.hasher import Hasher
+from tierce.worker.isolation import step_runner
+from tierce.worker.isolations import AUTOMATIC
 from tierce.worker.logs import StepLog
 from tierce.worker.mounts import StepMounts
 from tierce.worker.results import FileSystem
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from tierce.store import Store
     from tierce.store.snapshots import Active
     from tierce.worker.agents import Agents
+    from tierce.worker.isolation import Steps
     from tierce.worker.results import Result
     from tierce.worker.secrets import SecretSearch
 
@@ -48,6 +51,7 @@ class ExecRunner:
         credentials: Credentials | None = None,
         build: str = "",
         search: SecretSearch | None = None,
+        isolation: str = AUTOMATIC,
     ) -> None:
         """`build` says whose the failed steps are that are kept; see `store.failed_steps`.
 
@@ -59,7 +63,8 @@ class ExecRunner:
         self._credentials = credentials or Credentials()
         self._agents: Agents | None = None
         self._image_steps = image_steps
-        self._steps: StepRunner | None = None
+        self._isolation = isolation
+        self._steps: Steps | None = None
         self._hasher = Hasher(store)
         self._lock = threading.Lock()
         self._cleanup = ExitStack()
@@ -75,7 +80,7 @@ class ExecRunner:
         Raises StepFailed when it exits with an error, and keeps what it left then; BuildError
         when it cannot be started, Cancelled, RuntimeUnavailable.
         """
-        self._runner()  # who cannot run anything is told before anything is unpacked
+        self._runner(step)  # who cannot run anything is told before anything is unpacked
         log = StepLog(self._store.paths.logs, step.vertex.digest)
         snapshots = self._store.snapshots
         active = snapshots.prepare(base.snapshot)
@@ -136,18 +141,23 @@ class ExecRunner:
             step.log(stream, data)
 
         with StepMounts(
-            self._store, inputs, self._credentials, self._open_agents, step.cancelled
+            self._store,
+            inputs,
+            self._credentials,
+            partial(self._open_agents, step),
+            step.cancelled,
         ) as mounts:
             mounts.open(op.mounts)
             spec = _step_spec(op, self._store.snapshots.mounts(active), mounts)
-            return self._runner().run(spec, log=output, cancel=step.cancelled)
+            return self._runner(step).run(spec, log=output, cancel=step.cancelled)
 
     def _keep(
         self, op: Exec, active: Active, inputs: Sequence[Result], step: Step, error: StepFailed
     ) -> None:
         """Keep what a failed step left, and say so in its error."""
         try:
-            with StepMounts(self._store, inputs, self._credentials, self._open_agents) as mounts:
+            agents = partial(self._open_agents, step)
+            with StepMounts(self._store, inputs, self._credentials, agents) as mounts:
                 seen = mounts_of(op, mounts)
             name = step.vertex.name
             if self._search:
@@ -163,22 +173,21 @@ class ExecRunner:
         """What becomes of the file system of a step that did not succeed."""
         self._store.snapshots.discard(active)
 
-    def _open_agents(self) -> Agents:
+    def _open_agents(self, step: Step) -> Agents:
         """The agents of the build, whose sockets are in the launcher's directory."""
-        runner = self._runner()
+        runner = self._runner(step)
         with self._lock:
             if self._agents is None:
                 self._agents = worker.agents.Agents(self._credentials, runner.private_directory())
                 self._cleanup.callback(self._agents.close)
             return self._agents
 
-    def _runner(self) -> StepRunner:
-        """The runtime, found when the first step needs it."""
+    def _runner(self, step: Step) -> Steps:
+        """What runs steps, found when the first one needs it."""
         with self._lock:
             if self._steps is None:
-                paths = self._store.paths
-                steps = StepRunner(paths.bundles, choose_runtime(paths))
-                self._steps = self._cleanup.enter_context(steps)
+                self._steps = step_runner(self._store, self._isolation, step.warn)
+                self._cleanup.callback(self._steps.close)
             return self._steps
 
 

@@ -33,6 +33,7 @@ class Runner:
         credentials: Credentials | None = None,
         build: str = "",
         search: SecretSearch | None = None,
+        isolation: str = "",
     ) -> None:
         """`image_steps` are the digests of vertices whose layers will be part of an image.
 
@@ -42,6 +43,7 @@ class Runner:
         self._store = store
         self._search = search
         self._build = build
+        self._isolation = isolation
         self._credentials = credentials
         self._image_steps = set() if search else image_steps
         self._runner: ExecRunner | None = None
@@ -63,6 +65,7 @@ class Runner:
         with self._guard:
             if self._runner is None:
                 self._runner = worker.ExecRunner(
-                    self._store, self._image_steps, self._credentials, self._build, self._search
+                    *(self._store, self._image_steps, self._credentials, self._build),
+                    *(self._search, self._isolation),
                 )
         return self._runner.run(op, base, inputs, step)

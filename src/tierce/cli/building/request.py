@@ -78,7 +78,10 @@ def _lent(options: Parsed) -> dict[str, Any]:
         fields |= load_module("tierce.cli.building.secrets").lent(options)
     if any(options.given(name) for name in (*LIMIT_NAMES, "isolation", "resource")):
         limits = load_module("tierce.cli.limits")
-        limits.check_isolation(options.text("isolation"))
+        fields["isolation"] = limits.check_build_isolation(options.text("isolation"))
+        if fields["isolation"] == "chroot":
+            # Nothing else can be run on; the store is opened later.
+            os.environ.setdefault("TIERCE_SNAPSHOTTER", "copy")
         fields["limits"] = limits.limits_of(options, options.texts("resource"))
     return fields
 

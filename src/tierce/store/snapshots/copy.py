@@ -100,13 +100,14 @@ def copy_tree(source: str, target: str) -> None:
                     continue
                 if status.st_nlink > 1:
                     links[identity] = destination
-                _copy_file(entry.path, destination, status)
+                copy_entry(entry.path, destination, status)
     # Their times change with their contents, and their permissions might forbid making these.
     for here, there in reversed(directories):
         _copy_attributes(here, there, os.lstat(here))
 
 
-def _copy_file(source: str, target: str, status: os.stat_result) -> None:
+def copy_entry(source: str, target: str, status: os.stat_result) -> None:
+    """Copy a file that is no directory, exactly; `status` is its own. Raises OSError."""
     mode = status.st_mode
     if stat.S_ISREG(mode):
         _copy_content(source, target)
