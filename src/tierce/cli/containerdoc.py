@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tierce.cli.format.units import rfc3339_nano
 from tierce.cli.format.values import NilList, NilMap, NilPointer, StringMap, Struct
+from tierce.cli.hostdoc import host_document, network_of
 from tierce.cli.imagedoc import NEVER, empty_objects, texts
 from tierce.errors import TierceError
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
         ContainerView,
     )
 
-SHM_SIZE = 64 << 20
 OMITTED_IN_CONFIG = frozenset({"ExposedPorts", "StopSignal", "StopTimeout", "Shell"})
 
 
@@ -47,7 +47,7 @@ def container_document(
             "MountLabel": "",
             "ProcessLabel": "",
             "AppArmorProfile": "",
-            "ExecIDs": NilList(),
+            "ExecIDs": texts(details.exec_ids),
             "HostConfig": host_document(state),
             "GraphDriver": lambda: driver_document(session, containers, view),
             "Mounts": [mount_document(*bind) for bind in state.binds],
@@ -74,37 +74,6 @@ def state_document(details: ContainerDetails) -> Struct:
             "Error": state.error,
             "StartedAt": rfc3339_nano(state.started) if state.started else NEVER,
             "FinishedAt": rfc3339_nano(state.finished) if state.finished else NEVER,
-        },
-    )
-
-
-def host_document(state: ContainerState) -> Struct:
-    binds = [
-        ":".join([source, target, *([",".join(filter(None, ("ro" * read_only, *options)))]
-                                    if read_only or options else [])])
-        for source, target, read_only, options in state.binds
-    ]  # fmt: skip
-    return Struct(
-        "container.HostConfig",
-        {
-            "Binds": texts(binds),
-            "ContainerIDFile": "",
-            "LogConfig": Struct(
-                "container.LogConfig",
-                {"Type": state.log_driver, "Config": StringMap(state.log_options)},
-            ),
-            "NetworkMode": network_of(state),
-            "PortBindings": {},
-            "RestartPolicy": Struct(
-                "container.RestartPolicy", {"Name": "no", "MaximumRetryCount": 0}
-            ),
-            "AutoRemove": state.remove,
-            "ExtraHosts": texts([f"{name}:{address}" for name, address in state.hosts]),
-            "Privileged": state.privileged,
-            "PublishAllPorts": False,
-            "ReadonlyRootfs": state.read_only,
-            "ShmSize": SHM_SIZE,
-            "Runtime": "crun",
         },
     )
 
@@ -169,10 +138,6 @@ def network_document(state: ContainerState) -> Struct:
             )},
         },
     )  # fmt: skip
-
-
-def network_of(state: ContainerState) -> str:
-    return "host" if state.network == "default" else state.network
 
 
 def driver_document(session: Session, containers: Containers, view: ContainerView) -> Struct:

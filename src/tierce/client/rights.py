@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from tierce.containers.devices import number_of
-from tierce.containers.rights import Rights, prepared
+from tierce.containers.rights import Rights, default_cgroup_namespace, prepared
 from tierce.linux.resources import RATES, Resources
+from tierce.runtime.bundle import MASKED_PATHS, READ_ONLY_PATHS
 
-__all__ = ["RATES", "Resources", "Rights", "number_of", "prepared"]
+__all__ = [
+    "MASKED_PATHS",
+    "RATES",
+    "READ_ONLY_PATHS",
+    "Resources",
+    "Rights",
+    "default_cgroup_namespace",
+    "number_of",
+    "prepared",
+]

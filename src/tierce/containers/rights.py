@@ -242,6 +242,7 @@ def particulars_of(store: Store, rights: Rights) -> Particulars:
     Raises ContainerError, NotFound, Conflict for a container that is to be joined.
     """
     nodes, rules = devices.find_all(rights.devices)
+    namespace = rights.cgroupns or default_cgroup_namespace()
     shared = [kind for kind in ("pid", "ipc", "uts") if getattr(rights, kind) == HOST]
     joined = [
         _join(store, kind, mode.removeprefix(OF_CONTAINER))
@@ -253,7 +254,7 @@ def particulars_of(store: Store, rights: Rights) -> Particulars:
         device_rules=(*rules, *rights.device_rules),
         shared=tuple(shared),
         joined=tuple(joined),
-        private=("cgroup",) if _cgroup_namespace(rights) == PRIVATE else (),
+        private=("cgroup",) if namespace == PRIVATE else (),
         groups=rights.groups,
         sysctls=rights.sysctls,
         no_new_privileges=rights.no_new_privileges,
@@ -265,9 +266,9 @@ def particulars_of(store: Store, rights: Rights) -> Particulars:
     )
 
 
-def _cgroup_namespace(rights: Rights) -> str:
-    """Docker's default is a private one where there is version 2 alone."""
-    return rights.cgroupns or (PRIVATE if cgroups.detect().mode == "unified" else HOST)
+def default_cgroup_namespace() -> str:
+    """Docker's: a private one where there is version 2 alone."""
+    return PRIVATE if cgroups.detect().mode == "unified" else HOST
 
 
 def _join(store: Store, kind: str, identifier: str) -> Joined:

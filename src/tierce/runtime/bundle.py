@@ -52,12 +52,12 @@ NO_RESOURCES: Mapping[str, Any] = {}
 _LOOP_MAJOR = 7
 _LOOP_DEVICES = 8
 
-_MASKED_PATHS = (
+MASKED_PATHS = (
     *("/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys"),
     *("/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list"),
     *("/proc/timer_stats", "/sys/devices/virtual/powercap", "/sys/firmware"),
 )
-_READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 _MOUNTABLE_IN_PROC = frozenset(
     f"/proc/{name}"
@@ -104,12 +104,14 @@ class BindMount(Value):
 class TmpfsMount(Value):
     """An empty directory in memory at `target`, of `size` bytes at most (0: the kernel's limit).
 
-    It has the mode of the directory that is there, if there is one.
+    It has the mode of the directory that is there, if there is one. Where there are `options` of
+    mount(8), they are all that it has.
     """
 
     target: str
     size: int = 0
     read_only: bool = False
+    options: tuple[str, ...] = ()
 
 
 class Isolation(Value):
@@ -204,8 +206,8 @@ def make_spec(
     if isolation.privileged:
         linux["devices"] = list(_insecure_devices() if isolation.insecure else _host_devices())
     else:
-        linux["maskedPaths"] = list(_MASKED_PATHS)
-        linux["readonlyPaths"] = list(_READ_ONLY_PATHS)
+        linux["maskedPaths"] = list(MASKED_PATHS)
+        linux["readonlyPaths"] = list(READ_ONLY_PATHS)
     if cgroup:
         linux["cgroupsPath"] = cgroup
         linux["resources"] = {
@@ -231,6 +233,9 @@ def bind(
 
 def tmpfs(mount: TmpfsMount, mode: int) -> dict[str, Any]:
     """A tmpfs, for `make_spec`."""
+    if mount.options:
+        # The mode that is asked for comes last, and counts.
+        return _mount("tmpfs", mount.target, f"mode={mode:o}", *mount.options)
     options = ["nosuid", *(("ro",) if mount.read_only else ())]
     options += [f"size={mount.size}"] if mount.size else []
     return _mount("tmpfs", mount.target, *options, f"mode={mode:o}")
