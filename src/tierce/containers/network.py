@@ -31,11 +31,19 @@ _CHAIN_LIMIT = 16
 """Containers that join each other's network, one after the other."""
 
 
-def settled(store: Store, request: RunRequest) -> RunRequest:
-    """The request with the network that is meant: a container's by its id, none by default.
+def settled(store: Store, request: RunRequest, *, step: bool = False) -> RunRequest:
+    """The request with the network that is meant, and that of a container by its id.
 
-    Raises NotFound, UsageError for what the network cannot give.
+    In the place of a failed `step`, a container has the network of that by default. Raises
+    NotFound, UsageError for what the network cannot give.
     """
+    if request.network == DEFAULT and step:
+        if request.ports or request.publish_all:
+            raise UsageError(
+                "publish ports: a container in the place of a failed step has the step's network",
+                hint="use --network bridge",
+            )
+        return request
     if request.network == DEFAULT:
         return request.replace(network=HOST if bridge_of(store).unavailable() else BRIDGE)
     if not request.network.startswith(OF_CONTAINER):

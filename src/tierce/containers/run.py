@@ -67,8 +67,7 @@ def run(store: Store, request: RunRequest, streams: Streams | None = None) -> in
         with store.leases.ensure("container run"):
             source = find_source(store, request)
             identifier = new_id()
-            if source.step == NO_STEP:
-                request = settled(store, request)
+            request = settled(store, request, step=source.step != NO_STEP)
             state = state_of(request, source, identifier).replace(
                 status=RUNNING, started=time.time()
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tierce.cli.flags import Flag, Parsed
-from tierce.cli.running import files, logging, rightsflags
+from tierce.cli.running import files, logging, network, rightsflags
 from tierce.client.running import (
     RunRequest,
     check_name,
@@ -17,18 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FLAGS = (
-    Flag("add-host", kind="list", help="Add a custom host-to-IP mapping (host:ip)"),
     Flag("cidfile", kind="string", help="Write the container ID to the file"),
     Flag("entrypoint", kind="string", help="Overwrite the default ENTRYPOINT of the image"),
     Flag("env", "e", kind="map", help="Set environment variables"),
     Flag("env-file", kind="list", help="Read in a file of environment variables"),
-    Flag("hostname", "h", kind="string", help="Container host name"),
     Flag("interactive", "i", help="Keep STDIN open even if not attached"),
     Flag("label", "l", kind="map", help="Set meta data on a container"),
     Flag("name", kind="string", help="Assign a name to the container"),
-    Flag("net", kind="string", default="default", hidden=True),
-    Flag("network", kind="string", default="default",
-         help='Connect a container to a network ("host" or "none")'),
     Flag("platform", kind="string", help="Set platform if server is multi-platform capable"),
     Flag("privileged", help="Give extended privileges to this container"),
     Flag("pull", kind="string", default="missing",
@@ -43,10 +38,9 @@ FLAGS = (
     Flag("workdir", "w", kind="string", help="Working directory inside the container"),
     *files.FLAGS,
     *logging.FLAGS,
+    *network.FLAGS,
     *rightsflags.FLAGS,
 )  # fmt: skip
-
-NETWORKS = ("default", "bridge", "host", "none")
 
 
 def request_of(options: Parsed, environ: Mapping[str, str]) -> RunRequest:
@@ -58,15 +52,12 @@ def request_of(options: Parsed, environ: Mapping[str, str]) -> RunRequest:
         command=tuple(command),
         entrypoint=entrypoint_of(options),
         name=options.text("name"),
-        hostname=options.text("hostname"),
         env=tuple(environment_of(options, environ)),
         working_dir=options.text("workdir"),
         user=options.text("user"),
         stdin=options.flag("interactive"),
         terminal=options.flag("tty"),
         remove=options.flag("rm"),
-        network=network_of(options),
-        hosts=tuple(host_of(text) for text in options.texts("add-host")),
         labels=tuple((name, value or "") for name, value in options.pairs("label")),
         id_file=options.text("cidfile"),
         platform=options.text("platform"),
@@ -77,7 +68,7 @@ def request_of(options: Parsed, environ: Mapping[str, str]) -> RunRequest:
         log_driver=logging.log_driver_of(options),
         log_options=logging.log_options_of(options),
     )
-    return files.with_mounts(request, options)
+    return network.with_network(files.with_mounts(request, options), options)
 
 
 def check_choices(options: Parsed) -> None:
@@ -109,21 +100,3 @@ def environment_of(options: Parsed, environ: Mapping[str, str]) -> list[tuple[st
     for name, value in options.pairs("env"):
         found.append((name, environ.get(name) if value is None else value))
     return found
-
-
-def network_of(options: Parsed) -> str:
-    network = options.text("network") if options.given("network") else options.text("net")
-    if network not in NETWORKS:
-        raise UsageError(
-            f"network {network}: not supported", hint=f"use one of {', '.join(NETWORKS)}"
-        )
-    return network
-
-
-def host_of(text: str) -> tuple[str, str]:
-    """(name, address) of `name:address` or `name=address`. Raises UsageError."""
-    for separator in ("=", ":"):
-        name, found, address = text.partition(separator)
-        if found and name and address:
-            return name, address.strip("[]")
-    raise UsageError(f"bad format for add-host: {text!r}", hint="write it as name:address")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tierce.cli.flags import Command, Parsed
+from tierce.cli.running.network import tell_of_network
 from tierce.cli.running.request import FLAGS, request_of
 from tierce.cli.running.rightsflags import with_rights
 from tierce.cli.session import Session
@@ -21,5 +22,6 @@ COMMAND = Command(
 
 def run(options: Parsed, session: Session) -> int:
     request = with_rights(request_of(options, session.environ), options, session)
+    request = tell_of_network(request, session)
     session.print(Containers(session.store).create(request))
     return 0

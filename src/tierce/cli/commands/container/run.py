@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tierce.cli.flags import Command, Flag, Parsed
+from tierce.cli.running.network import tell_of_network
 from tierce.cli.running.request import FLAGS, request_of
 from tierce.cli.running.rightsflags import with_rights
 from tierce.cli.session import Session
@@ -34,7 +35,7 @@ def run(options: Parsed, session: Session) -> int:
     request = request_of(options, session.environ)
     session.stdout.flush()
     try:
-        request = with_rights(request, options, session)
+        request = tell_of_network(with_rights(request, options, session), session)
         if not options.flag("detach"):
             return running.run(session.store, request)
         # What starts in the foreground gets by without the rest of a container's life.
