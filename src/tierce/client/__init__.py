@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tierce.client.containers import Containers
     from tierce.client.images import Images
     from tierce.client.system import System
+    from tierce.client.volumes import Volumes
     from tierce.store import Store
 
 __all__ = ["Client"]
@@ -64,6 +65,12 @@ class Client:
     def system(self) -> System:
         """Measure, prune and check the store."""
         nouns: type[System] = _load("tierce.client.system").System
+        return nouns(self.store)
+
+    @property
+    def volumes(self) -> Volumes:
+        """Make, list and remove volumes."""
+        nouns: type[Volumes] = _load("tierce.client.volumes").Volumes
         return nouns(self.store)
 
     def close(self) -> None:

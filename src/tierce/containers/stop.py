@@ -141,8 +141,13 @@ def is_paused(store: Store, row: ContainerRow) -> bool:
         return _is_frozen(running)
 
 
-def remove_container(store: Store, row: ContainerRow, *, force: bool = False) -> None:
-    """Removes a container. One that runs is killed by `force`, else refused with Conflict."""
+def remove_container(
+    store: Store, row: ContainerRow, *, force: bool = False, volumes: bool = False
+) -> None:
+    """Removes a container. One that runs is killed by `force`, else refused with Conflict.
+
+    With `volumes`, its anonymous volumes go, too.
+    """
     if row.running:
         if not force:
             doing = "paused" if is_paused(store, row) else "running"
@@ -162,7 +167,7 @@ def remove_container(store: Store, row: ContainerRow, *, force: bool = False) ->
             return
         if found.running:
             raise Conflict(f'cannot remove container "{row.name}": it has been started again')
-        remove(store, found)
+        remove(store, found, volumes=volumes)
 
 
 def rename(store: Store, row: ContainerRow, name: str) -> None:

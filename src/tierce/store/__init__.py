@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tierce.store.snapshots.snapshots import Snapshots
     from tierce.store.store import Store
     from tierce.store.trash import Trash
+    from tierce.store.volume_contents import fill_directory
     from tierce.store.volumes import Volumes
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "Store",
     "Trash",
     "Volumes",
+    "fill_directory",
     "prune_images",
 ]
 
@@ -66,6 +68,7 @@ _HOMES = {
     "Store": "store",
     "Trash": "trash",
     "Volumes": "volumes",
+    "fill_directory": "volume_contents",
     "prune_images": "prune",
 }
 

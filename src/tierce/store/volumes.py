@@ -10,6 +10,7 @@ import json
 import os
 import time
 
+from tierce import store
 from tierce.errors import Conflict, InvalidValue, NotFound
 from tierce.store.failures import reported
 from tierce.values import Value
@@ -20,12 +21,14 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Any
 
+    from tierce.layer.view import Tree
     from tierce.store.database import Database
     from tierce.store.locks import Locks
     from tierce.store.paths import Paths
     from tierce.store.trash import Trash
 
 DATA = "_data"
+_NEW = "_new"
 _DIRECTORY_MODE = 0o701
 _DATA_MODE = 0o755
 _FIRST = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
@@ -128,6 +131,29 @@ class Volumes:
                 _make(data, _DATA_MODE)
         return data
 
+    def fill(self, name: str, tree: Tree, target: str) -> None:
+        """Put what a tree has in the directory `target` into a volume that is empty.
+
+        For who holds its lock. Directory and volume are then alike, owner and mode included; if
+        it fails, the volume is as it was. Does nothing to a volume that is elsewhere, or without
+        such a directory. Raises StoreError, LayerError.
+        """
+        data = self.directory(name)
+        if self.get(name).options or os.listdir(data):
+            return
+        if len(self.users(name)) > 1:
+            # It may be mounted somewhere, and must remain the directory that it is.
+            store.fill_directory(tree, target, data)
+            return
+        new = self._paths.volume(name) / _NEW
+        self._trash.throw(new)  # what a killed process has left
+        with reported(f"fill volume {name}"):
+            _make(str(new), _DATA_MODE)
+            if store.fill_directory(tree, target, str(new)):
+                os.rename(new, data)
+            else:
+                os.rmdir(new)
+
     def remove(self, name: str) -> None:
         """Remove a volume with its files. Raises NotFound, Conflict when a container uses it."""
         with self.hold(name):
@@ -143,6 +169,25 @@ class Volumes:
                     raise NotFound("volume", name, f"get {name}: no such volume")
             self._trash.throw(self._paths.volume(name))
         self._trash.empty()
+
+    def forget_unused(self, names: Sequence[str]) -> Sequence[str]:
+        """Drop the rows of those volumes that no container uses, which `clear` is to follow.
+
+        Joins the caller's transaction. Returns their names.
+        """
+        statement = (
+            "DELETE FROM volumes WHERE name = ?1"
+            " AND NOT EXISTS (SELECT 1 FROM volume_uses WHERE volume = ?1)"
+        )
+        return [name for name in names if self._database.execute(statement, (name,)).rowcount]
+
+    def clear(self, names: Sequence[str]) -> int:
+        """Remove the files of volumes that have no row any more; the bytes on disk freed."""
+        for name in names:
+            with self.hold(name):
+                if self._database.one("SELECT 1 FROM volumes WHERE name = ?", (name,)) is None:
+                    self._trash.throw(self._paths.volume(name))
+        return self._trash.empty()
 
     def _select(self, condition: str, *parameters: Any) -> Sequence[Volume]:
         rows = self._database.all(f"SELECT {_COLUMNS} FROM volumes {condition}", parameters)

@@ -6,8 +6,10 @@ from tierce.cli.containerdoc import container_document
 from tierce.cli.flags import INSPECT_FORMAT_HELP, Command, Flag, Parsed
 from tierce.cli.imagedoc import image_document
 from tierce.cli.inspecting import inspect_all
+from tierce.cli.volumedoc import volume_document
 from tierce.client.containers import Containers
 from tierce.client.images import Images
+from tierce.client.volumes import Volumes
 from tierce.errors import NotFound, UsageError
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -28,7 +30,7 @@ COMMAND = Command(
     maximum=None,
 )
 
-TYPES = ("container", "image")
+TYPES = ("container", "image", "volume")
 
 
 def run(options: Parsed, session: Session) -> int:
@@ -43,6 +45,9 @@ def run(options: Parsed, session: Session) -> int:
     def find_image(name: str) -> Struct:
         return image_document(session, images, images.inspect(name))
 
+    def find_volume(name: str) -> Struct:
+        return volume_document(Volumes(session.store).inspect(name))
+
     def find(name: str) -> Struct:
         """Containers come first, as with docker."""
         try:
@@ -51,8 +56,12 @@ def run(options: Parsed, session: Session) -> int:
             pass
         try:
             return find_image(name)
+        except NotFound:
+            pass
+        try:
+            return find_volume(name)
         except NotFound as error:
             raise NotFound("object", name) from error
 
-    finders = {"container": find_container, "image": find_image}
+    finders = {"container": find_container, "image": find_image, "volume": find_volume}
     return inspect_all(session, options.arguments, options.text("format"), finders.get(kind, find))

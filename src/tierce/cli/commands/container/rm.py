@@ -24,12 +24,13 @@ COMMAND = Command(
 def run(options: Parsed, session: Session) -> int:
     """Remove; by force, one that is not there is reported and no failure, as with docker."""
     containers, force = Containers(session.store), options.flag("force")
+    volumes = options.flag("volumes")
     missing = 0
 
     def remove(name: str) -> None:
         nonlocal missing
         try:
-            containers.remove(name, force=force)
+            containers.remove(name, force=force, volumes=volumes)
         except NotFound:
             missing += 1
             raise
