@@ -6,6 +6,7 @@ from tierce.cli.format.units import rfc3339_nano
 from tierce.cli.format.values import NilList, NilMap, NilPointer, StringMap, Struct
 from tierce.cli.hostdoc import host_document, network_of
 from tierce.cli.imagedoc import NEVER, empty_objects, texts
+from tierce.cli.mountdoc import mount_documents
 from tierce.errors import TierceError
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -50,7 +51,7 @@ def container_document(
             "ExecIDs": texts(details.exec_ids),
             "HostConfig": host_document(state),
             "GraphDriver": lambda: driver_document(session, containers, view),
-            "Mounts": [mount_document(*bind) for bind in state.binds],
+            "Mounts": mount_documents(state, str(session.store.paths.volumes)),
             "Config": config_document(view),
             "NetworkSettings": network_document(state),
         },
@@ -105,20 +106,6 @@ def config_document(view: ContainerView) -> Struct:
             "StopTimeout": state.stop_timeout,
         },
         omitted=OMITTED_IN_CONFIG,
-    )
-
-
-def mount_document(source: str, target: str, read_only: bool, options: tuple[str, ...]) -> Struct:
-    return Struct(
-        "container.MountPoint",
-        {
-            "Type": "bind",
-            "Source": source,
-            "Destination": target,
-            "Mode": ",".join([*(("ro",) if read_only else ()), *options]),
-            "RW": not read_only,
-            "Propagation": options[0] if options else "rprivate",
-        },
     )
 
 

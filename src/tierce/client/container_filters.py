@@ -55,7 +55,8 @@ all_of = all
 
 def _fits(view: ContainerView, filters: dict[str, list[str]]) -> bool:
     state = view.state
-    paths = [path for source, target, *_ in state.binds for path in (source, target)]
+    paths = [path for bind in state.binds for path in bind[:2]]
+    paths += [name for volume in state.volumes for name in volume[:2]]
     return (
         _any(filters, "id", view.id.startswith)
         and _any(filters, "name", lambda text: _matches(text, view.name))

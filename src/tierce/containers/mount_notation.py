@@ -180,7 +180,7 @@ def _tmpfs(fields: _Fields, target: str) -> MemoryMount:
         options.append(f"mode={int(mode, 8):o}")
     if size := fields.text("tmpfs-size"):
         options.append(f"size={_bytes(size)}")
-    return MemoryMount(target, tmpfs_options(options), by_mount=True)
+    return MemoryMount(target, tmpfs_options(options))
 
 
 def _bytes(text: str) -> int:

@@ -7,6 +7,7 @@ from tierce.values import Value
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from tierce.containers.rights import Rights
+    from tierce.oci.config import Healthcheck
     from tierce.runtime.ports import PortRequest
 
 NETWORKS = ("default", "bridge", "host", "none")
@@ -45,14 +46,10 @@ class VolumeMount(Value):
 
 
 class MemoryMount(Value):
-    """An empty directory in memory at `target`, with these options of mount(8).
-
-    `by_mount`: asked for with --mount, not with --tmpfs.
-    """
+    """An empty directory in memory at `target`, with these options of mount(8)."""
 
     target: str
     options: tuple[str, ...] = ()
-    by_mount: bool = False
 
 
 class RunRequest(Value):
@@ -67,7 +64,7 @@ class RunRequest(Value):
     an address in `hosts` may be "host-gateway", this machine as the container sees it. `stdin`: the
     process reads our standard input. `remove`: nothing is left of the container when it has ended.
     `stop_timeout` is in seconds, None for the usual ten, -1 for ever. `rights` are None for the
-    defaults of docker.
+    defaults of docker; what `health` leaves empty is the image's.
     """
 
     image: str
@@ -104,4 +101,5 @@ class RunRequest(Value):
     stop_timeout: int | None = None
     log_driver: str = "json-file"
     log_options: tuple[tuple[str, str], ...] = ()
+    health: Healthcheck | None = None
     rights: Rights | None = None

@@ -85,10 +85,10 @@ def test_volume_that_makes_no_sense_is_refused(text: str, message: str) -> None:
                 options=(("type", "none"),),
             ),
         ),
-        ("type=tmpfs,dst=/b", MemoryMount("/b", SAFE, by_mount=True)),
+        ("type=tmpfs,dst=/b", MemoryMount("/b", SAFE)),
         (
             "type=tmpfs,dst=/b,tmpfs-size=1.5m,tmpfs-mode=1770,readonly",
-            MemoryMount("/b", (*SAFE, "ro", "mode=1770", "size=1572864"), by_mount=True),
+            MemoryMount("/b", (*SAFE, "ro", "mode=1770", "size=1572864")),
         ),
     ],
 )

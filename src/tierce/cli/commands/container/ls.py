@@ -7,6 +7,7 @@ from tierce.cli.format.printing import quoted
 from tierce.cli.format.rows import render_rows
 from tierce.cli.format.units import ago, go_time, human_size
 from tierce.cli.format.values import Struct
+from tierce.cli.mountdoc import mount_names
 from tierce.client.containers import Containers, ContainerView
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -78,7 +79,7 @@ def run(options: Parsed, session: Session) -> int:
 
 def row(view: ContainerView, containers: Containers, *, truncate: bool) -> Struct:
     state = view.state
-    mounts = [source for source, *_ in state.binds]
+    mounts = mount_names(state)
     return Struct(
         "formatter.ContainerContext",
         {
@@ -87,7 +88,7 @@ def row(view: ContainerView, containers: Containers, *, truncate: bool) -> Struc
             "ID": shown_id(view, truncate),
             "Image": state.image_name or "<no image>",
             "Labels": ",".join(f"{name}={value}" for name, value in state.labels),
-            "LocalVolumes": "0",
+            "LocalVolumes": str(len(state.volumes)),
             "Mounts": ",".join(shorter(name, MOUNT_WIDTH, truncate) for name in mounts),
             "Names": view.name,
             "Networks": network_of(view),
