@@ -22,6 +22,7 @@ GROUPS = {
     "builder": "Manage the build cache",
     "container": "Manage containers",
     "image": "Manage images",
+    "network": "Manage networks",
     "system": "Manage the store as a whole",
     "volume": "Manage volumes",
 }
@@ -36,6 +37,7 @@ COMMANDS = {
     "container logs": "Fetch the logs of a container",
     "container ls": "List containers",
     "container pause": "Pause all processes within one or more containers",
+    "container port": "List port mappings or a specific mapping for the container",
     "container rename": "Rename a container",
     "container restart": "Restart one or more containers",
     "container rm": "Remove one or more containers",
@@ -58,6 +60,8 @@ COMMANDS = {
     "inspect": "Return low-level information on objects of the store",
     "login": "Authenticate to a registry",
     "logout": "Log out from a registry",
+    "network inspect": "Display detailed information on one or more networks",
+    "network ls": "List networks",
     "system check": "Verify the store, and repair what can be repaired",
     "system df": "Show disk usage",
     "system info": "Display system-wide information",
@@ -75,7 +79,10 @@ WITHOUT_NAMESPACE = frozenset(
 )
 """What ordinary users do to rows of the store alone, or to nothing: it needs no privilege."""
 
-INTERNAL = {"container cleanup": "Clear up after a container that has ended"}
+INTERNAL = {
+    "container cleanup": "Clear up after a container that has ended",
+    "container probe": "Run the health check of a container once",
+}
 """Commands that tierce has others call; no help shows them."""
 
 ALIASES = {
@@ -95,7 +102,9 @@ ALIASES = {
     "kill": "container kill",
     "load": "image load",
     "logs": "container logs",
+    "network list": "network ls",
     "pause": "container pause",
+    "port": "container port",
     "ps": "container ls",
     "rename": "container rename",
     "restart": "container restart",

@@ -227,6 +227,9 @@ def isolation_of(state: ContainerState, step: StepProcess = NO_STEP) -> Isolatio
 def state_of(request: RunRequest, source: Source, identifier: str) -> ContainerState:
     """How a container with this id is to be."""
     config = source.config
+    check = None
+    if request.health or config.healthcheck:
+        check = containers.health.merged(request.health, config.healthcheck)
     own = os.uname().nodename if request.network == "host" else identifier[:12]
     hostname = request.hostname or own
     words = _arguments(request, config)
@@ -264,6 +267,8 @@ def state_of(request: RunRequest, source: Source, identifier: str) -> ContainerS
         platform=source.platform,
         log_driver=request.log_driver,
         log_options=request.log_options,
+        health=containers.health.encoded(check) if check else None,
+        shell=config.shell or () if check else (),
         rights=request.rights.encode() if request.rights is not None else (),
     )
 

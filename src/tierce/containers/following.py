@@ -12,7 +12,7 @@ from tierce.containers.state import ContainerState
 from tierce.containers.sweep import finish, lock_name
 from tierce.errors import ContainerError
 from tierce.linux import inotify
-from tierce.linux.process import children
+from tierce.linux.process import children, number_of
 from tierce.runtime.crun import PID_FILE
 from tierce.runtime.monitor import ENDED, ProcessId
 from tierce.store import Store
@@ -66,13 +66,7 @@ class Running:
     @property
     def pid(self) -> int:
         """The number of process 1, 0 when it has ended."""
-        if self.process < 0:
-            return 0
-        with open(f"/proc/self/fdinfo/{self.process}", encoding="ascii") as file:
-            for line in file:
-                if line.startswith("Pid:"):
-                    return max(int(line[4:]), 0)
-        return 0
+        return 0 if self.process < 0 else number_of(self.process)
 
     @property
     def end(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 from tierce import containers
 from tierce.containers import steps
@@ -91,6 +91,7 @@ def run(store: Store, request: RunRequest, streams: Streams | None = None) -> in
                 store, row, state, size=size, step=source.step, mounts=mounts, network=network
             )
             with (
+                containers.keeping.kept(store, row, state) if state.health else nullcontext(),
                 LogWriter(log_directory(store, identifier, state), limits) as log,
                 Engine(runtime, launcher) as engine,
                 Container(engine, spec) as container,

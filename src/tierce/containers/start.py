@@ -6,6 +6,7 @@ import os
 import sys
 import time
 
+from tierce import containers
 from tierce.containers.create import directory_of, log_directory, spec_of
 from tierce.containers.leaving import leave
 from tierce.containers.logfiles import LogFiles
@@ -67,15 +68,17 @@ def start(store: Store, row: ContainerRow) -> ContainerRow:
                     held=network.held,
                 )
                 started = start_detached(runtime, spec)
+            running = begun.replace(
+                status=RUNNING,
+                started=time.time(),
+                process=(started.process.pid, started.process.started),
+                monitor=(started.monitor.pid, started.monitor.started),
+            )
+            if running.may_have_keeper:
+                containers.keeping.start_keeper(store, found, running)
         except BaseException as error:
             _failed(store, found, begun, error)
             raise
-        running = begun.replace(
-            status=RUNNING,
-            started=time.time(),
-            process=(started.process.pid, started.process.started),
-            monitor=(started.monitor.pid, started.monitor.started),
-        )
         store.containers.set_state(row.id, running.encode(), running=True)
         return found.replace(state=running.encode(), running=True)
 
@@ -84,6 +87,8 @@ def _failed(store: Store, row: ContainerRow, state: ContainerState, error: BaseE
     """Nothing that was started stays; what is not to be removed says why it did not start."""
     ours = error if isinstance(error, TierceError) else ContainerError("interrupted")
     kill_monitors(row.id)
+    if state.may_have_keeper:
+        containers.keeping.end_keeper(f"{store.paths.detached}/{row.id}")
     failed = state.replace(
         status=EXITED if state.started else CREATED,
         exit_code=ours.exit_code,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from tierce.oci.config import Healthcheck
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -35,7 +36,8 @@ class ContainerState(Value):
     source, target, whether read-only, and options;
     `volumes` are name, target, whether read-only, whether anonymous, and the part that is shown;
     `memory` are target and options. `rights` are what `Rights.encode` gave.
-    `directories` are the VOLUMEs of an image made of it.
+    `directories` are the VOLUMEs of an image made of it. `health` has the fields of a
+    `Healthcheck`, `shell` is what its command is run by.
     """
 
     status: str = CREATED
@@ -84,6 +86,18 @@ class ContainerState(Value):
     platform: str = ""
     log_driver: str = "json-file"
     log_options: tuple[tuple[str, str], ...] = ()
+    health: tuple[tuple[str, ...], int, int, int, int, int] | None = None
+    shell: tuple[str, ...] = ()
+
+    @property
+    def may_have_keeper(self) -> bool:
+        """False for most; for the others `keeping` knows."""
+        return self.health is not None or bool(self.log_options) or self.log_driver == "local"
+
+    @property
+    def health_check(self) -> Healthcheck | None:
+        """How to see whether the container is well; None when nobody is to."""
+        return None if self.health is None else Healthcheck(*self.health)
     rights: tuple[tuple[str, Any], ...] = ()
 
     @property

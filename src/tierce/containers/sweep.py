@@ -12,6 +12,7 @@ import select
 import signal
 import time
 
+from tierce import containers
 from tierce.containers import leaving
 from tierce.containers.leaving import leave
 from tierce.containers.state import EXITED, REMOVING, RUNNING, STARTING, ContainerState
@@ -60,7 +61,11 @@ def _names(directory: str) -> set[str]:
 def settle(store: Store, row: ContainerRow) -> ContainerRow | None:
     """The container as it is now; None when it has been removed meanwhile."""
     state = ContainerState.decode(row.state)
-    if state.status not in {STARTING, RUNNING, REMOVING} or is_running(store, row, state):
+    if state.status not in {STARTING, RUNNING, REMOVING}:
+        return row
+    if is_running(store, row, state):
+        if state.may_have_keeper:
+            containers.keeping.revive_keeper(store, row, state)
         return row
     with store.locks.try_hold(lock_name(row.id)) as held:
         if held:
@@ -104,6 +109,8 @@ def finish(store: Store, identifier: str, *, monitored: bool = False) -> None:
         return
     status = KILLED
     directory = f"{store.paths.detached}/{row.id}"
+    if state.may_have_keeper:
+        containers.keeping.end_keeper(directory)
     if state.detached:
         # What has lost its monitor is nobody's; in another boot, it is not there.
         if not monitored:

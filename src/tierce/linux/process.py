@@ -66,6 +66,15 @@ def start_time(pid: int) -> int:
     return 0 if fields[0] in {"Z", "X"} else int(fields[19])
 
 
+def number_of(descriptor: int) -> int:
+    """The number of the process that a pidfd holds; 0 when it has ended."""
+    with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("Pid:"):
+                return max(int(line[4:]), 0)
+    return 0
+
+
 def open_process(pid: int, started: int) -> int:
     """A pidfd of the process with this number and `start_time`, or -1 when it is no more."""
     if pid <= 0:

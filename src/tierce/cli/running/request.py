@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tierce.cli.flags import Flag, Parsed
-from tierce.cli.running import files, logging, network, rightsflags
+from tierce.cli.running import files, health, logging, network, rightsflags
 from tierce.client.running import (
     RunRequest,
     check_name,
@@ -38,6 +38,7 @@ FLAGS = (
     Flag("workdir", "w", kind="string", help="Working directory inside the container"),
     *files.FLAGS,
     *logging.FLAGS,
+    *health.FLAGS,
     *network.FLAGS,
     *rightsflags.FLAGS,
 )  # fmt: skip
@@ -67,6 +68,7 @@ def request_of(options: Parsed, environ: Mapping[str, str]) -> RunRequest:
         stop_timeout=options.integer("stop-timeout") if options.given("stop-timeout") else None,
         log_driver=logging.log_driver_of(options),
         log_options=logging.log_options_of(options),
+        health=health.health_of(options),
     )
     return network.with_network(files.with_mounts(request, options), options)
 
