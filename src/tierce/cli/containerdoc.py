@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from tierce.cli.format.units import rfc3339_nano
 from tierce.cli.format.values import NilList, NilMap, NilPointer, StringMap, Struct
-from tierce.cli.hostdoc import host_document, network_of
+from tierce.cli.hostdoc import host_document
 from tierce.cli.imagedoc import NEVER, empty_objects, texts
+from tierce.cli.imagedoc import health_document as check_document
 from tierce.cli.mountdoc import mount_documents
+from tierce.cli.ports import bindings
+from tierce.client.networks import network_id
 from tierce.errors import TierceError
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -15,11 +18,12 @@ if TYPE_CHECKING:
     from tierce.client.containers import (
         ContainerDetails,
         Containers,
-        ContainerState,
         ContainerView,
     )
+    from tierce.client.health import Health
 
-OMITTED_IN_CONFIG = frozenset({"ExposedPorts", "StopSignal", "StopTimeout", "Shell"})
+OMITTED_IN_CONFIG = frozenset({"ExposedPorts", "Healthcheck", "Shell", "StopSignal", "StopTimeout"})
+OMITTED_IN_STATE = frozenset({"Health"})
 
 
 def container_document(
@@ -53,7 +57,7 @@ def container_document(
             "GraphDriver": lambda: driver_document(session, containers, view),
             "Mounts": mount_documents(state, str(session.store.paths.volumes)),
             "Config": config_document(view),
-            "NetworkSettings": network_document(state),
+            "NetworkSettings": network_document(view),
         },
         aliases={"ID": "Id"},
     )
@@ -75,7 +79,31 @@ def state_document(details: ContainerDetails) -> Struct:
             "Error": state.error,
             "StartedAt": rfc3339_nano(state.started) if state.started else NEVER,
             "FinishedAt": rfc3339_nano(state.finished) if state.finished else NEVER,
+            "Health": health_document(view.health)
+            if view.health
+            else NilPointer("container.Health"),
         },
+        omitted=OMITTED_IN_STATE,
+    )
+
+
+def health_document(health: Health) -> Struct:
+    """What is known of a container's health, with the last answers."""
+    log = [
+        Struct(
+            "container.HealthcheckResult",
+            {
+                "Start": rfc3339_nano(entry.start),
+                "End": rfc3339_nano(entry.end),
+                "ExitCode": entry.exit_code,
+                "Output": entry.output,
+            },
+        )
+        for entry in health.log
+    ]
+    return Struct(
+        "container.Health",
+        {"Status": health.status, "FailingStreak": health.failing_streak, "Log": log},
     )
 
 
@@ -104,27 +132,54 @@ def config_document(view: ContainerView) -> Struct:
             "Labels": StringMap(state.labels) if state.labels else NilMap(),
             "StopSignal": state.stop_signal,
             "StopTimeout": state.stop_timeout,
+            "Healthcheck": check_document(state.health_check)
+            if state.health_check
+            else NilPointer("container.HealthConfig"),
+            "Shell": texts(state.shell or None),
         },
         omitted=OMITTED_IN_CONFIG,
     )
 
 
-def network_document(state: ContainerState) -> Struct:
+def network_document(view: ContainerView) -> Struct:
+    found, state = view.endpoint, view.state
+    addresses = {
+        "Gateway": found.gateway if found else "",
+        "IPAddress": found.address if found else "",
+        "IPPrefixLen": found.prefix if found else 0,
+        "MacAddress": found.mac if found else "",
+    }
+    # Who shares the network of another container, is on none itself.
+    networks = {} if view.network.startswith("container:") else {
+        view.network: Struct(
+            "network.EndpointSettings",
+            {
+                "IPAMConfig": {"IPv4Address": state.address} if state.address else NilMap(),
+                "Links": NilList(),
+                "Aliases": NilList(),
+                **addresses,
+                "NetworkID": network_id(view.network),
+                "EndpointID": "",
+                "IPv6Gateway": "",
+                "GlobalIPv6Address": "",
+                "GlobalIPv6PrefixLen": 0,
+                "DriverOpts": NilMap(),
+                "DNSNames": NilList(),
+            },
+        )
+    }  # fmt: skip
     return Struct(
         "container.NetworkSettings",
         {
+            "Bridge": "",
             "SandboxID": "",
             "SandboxKey": "",
-            "Ports": {},
-            "IPAddress": "",
-            "Gateway": "",
-            "MacAddress": "",
-            "Networks": {network_of(state): Struct(
-                "network.EndpointSettings",
-                {"IPAddress": "", "Gateway": "", "MacAddress": "", "NetworkID": ""},
-            )},
+            "Ports": bindings(view),
+            **addresses,
+            "GlobalIPv6Address": "",
+            "Networks": networks,
         },
-    )  # fmt: skip
+    )
 
 
 def driver_document(session: Session, containers: Containers, view: ContainerView) -> Struct:

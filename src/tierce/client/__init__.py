@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tierce.client.cache import BuildCache
     from tierce.client.containers import Containers
     from tierce.client.images import Images
+    from tierce.client.networks import Networks
     from tierce.client.system import System
     from tierce.client.volumes import Volumes
     from tierce.store import Store
@@ -59,6 +60,12 @@ class Client:
     def containers(self) -> Containers:
         """Run containers."""
         nouns: type[Containers] = _load("tierce.client.containers").Containers
+        return nouns(self.store)
+
+    @property
+    def networks(self) -> Networks:
+        """List and inspect networks."""
+        nouns: type[Networks] = _load("tierce.client.networks").Networks
         return nouns(self.store)
 
     @property

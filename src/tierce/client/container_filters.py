@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 from tierce.client.filters import has_labels, parse_filters
+from tierce.client.networks import network_id
 from tierce.containers.listing import ContainerView
+from tierce.containers.publishing import parse_expose
 from tierce.containers.stop import resolve
 from tierce.errors import NotFound, UsageError
 from tierce.store import Store
@@ -15,8 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _STATUSES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")
+_HEALTH = ("none", "starting", "unhealthy", "healthy")
 _KNOWN = frozenset(
-    {"id", "name", "label", "status", "exited", "ancestor", "before", "since", "network", "volume"}
+    {
+        *("id", "name", "label", "status", "exited", "ancestor", "before", "since", "network"),
+        *("volume", "health", "publish", "expose"),
+    }
 )
 
 
@@ -33,6 +39,11 @@ def select(
         if status not in _STATUSES:
             raise UsageError(
                 f"invalid filter 'status={status}'", hint=f"one of {', '.join(_STATUSES)}"
+            )
+    for health in filters.get("health", ()):
+        if health not in _HEALTH:
+            raise UsageError(
+                f"invalid filter 'health={health}'", hint=f"one of {', '.join(_HEALTH)}"
             )
     if not all and "status" not in filters and "exited" not in filters:
         views = [view for view in views if view.running]
@@ -55,6 +66,7 @@ all_of = all
 
 def _fits(view: ContainerView, filters: dict[str, list[str]]) -> bool:
     state = view.state
+    networks = {view.network, network_id(view.network)}
     paths = [path for bind in state.binds for path in bind[:2]]
     paths += [name for volume in state.volumes for name in volume[:2]]
     return (
@@ -66,10 +78,40 @@ def _fits(view: ContainerView, filters: dict[str, list[str]]) -> bool:
             "exited",
             lambda text: view.status == "exited" and str(state.exit_code) == text,
         )
-        and _any(filters, "network", lambda text: state.network == text)
+        and _any(
+            filters, "health", lambda text: text == (view.health.status if view.health else "none")
+        )
+        and _any(filters, "network", lambda text: text in networks)
+        and _has_port(view, filters)
         and _any(filters, "volume", lambda text: text in paths)
         and has_labels(dict(state.labels), filters.get("label", ()))
     )
+
+
+def _has_port(view: ContainerView, filters: dict[str, list[str]]) -> bool:
+    """Whether it has a port of either filter: `publish` is of the machine, `expose` its own."""
+    if "publish" not in filters and "expose" not in filters:
+        return True
+    ports = view.endpoint.ports if view.endpoint else ()
+    published = {f"{port.port}/{port.protocol}" for port in ports}
+    exposed = {port if "/" in port else f"{port}/tcp" for port in view.state.exposed}
+    wanted = {name: _ports(name, filters.get(name, ())) for name in ("publish", "expose")}
+    return bool(wanted["publish"] & published or wanted["expose"] & exposed)
+
+
+def _ports(name: str, texts: Sequence[str]) -> set[str]:
+    """`80`, `80/udp`, `8000-8010/tcp`, as "80/udp". Raises UsageError."""
+    found: set[str] = set()
+    for text in texts:
+        if ":" in text:
+            raise UsageError(f"filter for '{name}' should not contain ':': {text}")
+        try:
+            found.update(parse_expose(text))
+        except UsageError as error:
+            raise UsageError(
+                f"error while looking up for {name} {text}: not a port, or a range"
+            ) from error
+    return found
 
 
 def _any(filters: dict[str, list[str]], name: str, fits: Callable[[str], bool]) -> bool:

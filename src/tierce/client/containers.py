@@ -20,7 +20,7 @@ from tierce.client.running import (
     read_env_file,
 )
 from tierce.containers import create as creating
-from tierce.containers import listing, logreading, stop
+from tierce.containers import listing, logreading, processes, stop
 from tierce.containers import start as starting
 from tierce.containers.following import Running
 from tierce.containers.listing import ContainerView
@@ -30,6 +30,7 @@ from tierce.containers.state import ContainerState
 from tierce.containers.sweep import finish, lock_name, sweep
 from tierce.errors import NotFound
 from tierce.runtime.monitor import exit_status, find_monitor
+from tierce.runtime.ports import Published
 from tierce.store import Store
 from tierce.values import Value
 
@@ -48,6 +49,7 @@ __all__ = [
     "LogLine",
     "LogOptions",
     "MemoryMount",
+    "Published",
     "RunRequest",
     "Streams",
     "VolumeMount",
@@ -65,12 +67,14 @@ class ContainerDetails(Value):
     """All that is known of a container. `pid` is its process 1 on this machine, 0 for none.
 
     `log` is the file with what it wrote; `directory`, where that is, goes with the container.
+    `exec_ids` are those of the commands that run in it beside its own.
     """
 
     view: ContainerView
     pid: int
     log: str
     directory: str
+    exec_ids: tuple[str, ...] = ()
 
 
 class Containers:
@@ -181,6 +185,7 @@ class Containers:
             listing.process_number(self._store, row),
             logreading.path_of(self._store, row),
             creating.directory_of(self._store, row.id),
+            tuple(processes.exec_ids(self._store, row)),
         )
 
     def layer_directories(self, view: ContainerView) -> LayerDirectories | None:

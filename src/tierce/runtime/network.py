@@ -188,6 +188,14 @@ class BridgeNetwork:
             except FileNotFoundError:
                 self._choose(path)
 
+    @property
+    def created(self) -> float:
+        """When the subnet was chosen, in seconds since the epoch; 0.0 when it is not yet."""
+        try:
+            return os.stat(f"{self._directory}/{NAME}").st_mtime
+        except FileNotFoundError:
+            return 0.0
+
     def known_subnet(self) -> Subnet | None:
         """The network's addresses, None when none were needed since the boot."""
         return self.subnet() if os.path.exists(f"{self._directory}/{NAME}") else None

@@ -6,9 +6,11 @@ from tierce.cli.containerdoc import container_document
 from tierce.cli.flags import INSPECT_FORMAT_HELP, Command, Flag, Parsed
 from tierce.cli.imagedoc import image_document
 from tierce.cli.inspecting import inspect_all
+from tierce.cli.networkdoc import network_document
 from tierce.cli.volumedoc import volume_document
 from tierce.client.containers import Containers
 from tierce.client.images import Images
+from tierce.client.networks import Networks
 from tierce.client.volumes import Volumes
 from tierce.errors import NotFound, UsageError
 
@@ -30,7 +32,7 @@ COMMAND = Command(
     maximum=None,
 )
 
-TYPES = ("container", "image", "volume")
+TYPES = ("container", "image", "network", "volume")
 
 
 def run(options: Parsed, session: Session) -> int:
@@ -48,6 +50,9 @@ def run(options: Parsed, session: Session) -> int:
     def find_volume(name: str) -> Struct:
         return volume_document(Volumes(session.store).inspect(name))
 
+    def find_network(name: str) -> Struct:
+        return network_document(Networks(session.store).inspect(name))
+
     def find(name: str) -> Struct:
         """Containers come first, as with docker."""
         try:
@@ -59,9 +64,18 @@ def run(options: Parsed, session: Session) -> int:
         except NotFound:
             pass
         try:
+            return find_network(name)
+        except NotFound:
+            pass
+        try:
             return find_volume(name)
         except NotFound as error:
             raise NotFound("object", name) from error
 
-    finders = {"container": find_container, "image": find_image, "volume": find_volume}
+    finders = {
+        "container": find_container,
+        "image": find_image,
+        "network": find_network,
+        "volume": find_volume,
+    }
     return inspect_all(session, options.arguments, options.text("format"), finders.get(kind, find))

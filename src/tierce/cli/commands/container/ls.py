@@ -8,6 +8,7 @@ from tierce.cli.format.rows import render_rows
 from tierce.cli.format.units import ago, go_time, human_size
 from tierce.cli.format.values import Struct
 from tierce.cli.mountdoc import mount_names
+from tierce.cli.ports import shown_ports
 from tierce.client.containers import Containers, ContainerView
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -91,9 +92,9 @@ def row(view: ContainerView, containers: Containers, *, truncate: bool) -> Struc
             "LocalVolumes": str(len(state.volumes)),
             "Mounts": ",".join(shorter(name, MOUNT_WIDTH, truncate) for name in mounts),
             "Names": view.name,
-            "Networks": network_of(view),
+            "Networks": view.network,
             "Platform": state.platform or "linux",
-            "Ports": "",
+            "Ports": shown_ports(view),
             "RunningFor": lambda: ago(view.created),
             "Size": lambda: size_of(view, containers),
             "State": view.status,
@@ -114,16 +115,17 @@ def status_of(view: ContainerView) -> str:
     state = view.state
     if view.running:
         up = f"Up {ago(state.started).removesuffix(' ago')}"
-        return f"{up} (Paused)" if view.status == "paused" else up
+        if view.status == "paused":
+            return f"{up} (Paused)"
+        if view.health is None:
+            return up
+        starting = view.health.status == "starting"
+        return f"{up} ({'health: ' * starting}{view.health.status})"
     if view.status == "removing":
         return "Removal In Progress"
     if view.status == "exited":
         return f"Exited ({state.exit_code}) {ago(state.finished)}"
     return "Created"
-
-
-def network_of(view: ContainerView) -> str:
-    return "host" if view.state.network == "default" else view.state.network
 
 
 def size_of(view: ContainerView, containers: Containers) -> str:
