@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from hashlib import sha256
 
 from tierce.errors import CorruptLayer, LayerError
-from tierce.layer.entry import Entry, Item, keeps_xattr
+from tierce.layer.entry import Entry, LiveItem, keeps_xattr
 from tierce.layer.host import is_overlay_whiteout
 from tierce.layer.items import ItemReader
 from tierce.layer.limits import DEFAULT_LIMITS, Limits
@@ -74,7 +74,7 @@ def apply_layer(
 
 
 def apply_items(
-    items: Iterable[Item],
+    items: Iterable[LiveItem],
     root: str,
     *,
     id_map: Callable[[int, int], tuple[int, int]] | None = None,

@@ -61,8 +61,22 @@ class Content(NamedTuple):
     size: int
 
 
+class OpenFile(NamedTuple):
+    """A file that is open, and that somebody may be writing to.
+
+    Its first `size` bytes are taken; what is missing of them by then is zeros. The descriptor is
+    closed by whoever gave the item, when asked for the next one.
+    """
+
+    descriptor: int
+    size: int
+
+
 Item = tuple[Entry, Content | bytes | None]
 """A member to be written; content is for files only, small generated ones may bring bytes."""
+
+LiveItem = tuple[Entry, Content | OpenFile | bytes | None]
+"""The same of a tree that may be changing."""
 
 
 def sort_key(path: str) -> str:

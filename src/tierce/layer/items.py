@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from tierce.errors import CorruptLayer, LayerError
-from tierce.layer.entry import Content, Entry, Item
+from tierce.layer.entry import Content, Entry, LiveItem, OpenFile
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ class ItemReader:
     next ones. Raises LayerError for what cannot be read, CorruptLayer for what is cut short.
     """
 
-    def __init__(self, items: Iterable[Item]) -> None:
+    def __init__(self, items: Iterable[LiveItem]) -> None:
         self._items = iter(items)
         self._entry = Entry("", "dir")
-        self._content: Content | bytes | None = None
+        self._content: Content | OpenFile | bytes | None = None
         self._buffer = memoryview(bytearray(_CHUNK))
         self._source = ""
         self._descriptor = -1
@@ -53,16 +53,21 @@ class ItemReader:
         if not self.left:
             return _NOTHING
         done = self._entry.size - self.left
-        if not isinstance(self._content, Content):
+        if isinstance(self._content, bytes) or self._content is None:
             self.left = 0
             return memoryview(self._content or b"")[done:]
         size = min(self.left, _CHUNK)
+        live = isinstance(self._content, OpenFile)
+        start = self._content.offset if isinstance(self._content, Content) else 0
         try:
-            got = os.preadv(self._opened(), [self._buffer[:size]], self._content.offset + done)
+            got = os.preadv(self._opened(), [self._buffer[:size]], start + done)
         except OSError as error:
             raise LayerError(
                 f"read {self._entry.path}: {error.strerror}", entry=self._entry.path
             ) from None
+        if not got and live:
+            got = size
+            self._buffer[:got] = bytes(got)
         if not got:
             raise CorruptLayer(
                 f"read {self._entry.path}: it is shorter than it should be", entry=self._entry.path
@@ -81,6 +86,8 @@ class ItemReader:
             self._source = ""
 
     def _opened(self) -> int:
+        if isinstance(self._content, OpenFile):
+            return self._content.descriptor
         assert isinstance(self._content, Content)
         if self._source != self._content.path:
             self.close()

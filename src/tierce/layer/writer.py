@@ -17,7 +17,8 @@ from tierce.layer.entry import (
     WHITEOUT_PREFIX,
     Content,
     Entry,
-    Item,
+    LiveItem,
+    OpenFile,
     encode_path,
     sort_key,
 )
@@ -54,7 +55,7 @@ class LayerResult(Value):
 
 
 def write_layer(
-    items: Iterable[Item | Run],
+    items: Iterable[LiveItem | Run],
     sink: Callable[[memoryview], object] | None,
     *,
     clamp_mtime: int | None = None,
@@ -108,7 +109,7 @@ class _Writer:
         self._view = memoryview(self._buffer)
         self._used = 0
 
-    def add(self, entry: Entry, content: Content | bytes | None) -> None:
+    def add(self, entry: Entry, content: Content | OpenFile | bytes | None) -> None:
         path, kind, mode, uid, gid, size, mtime_ns, link, device, xattrs, digest, _ = entry
         key = path.replace("/", "\0")
         if self._previous is None or key <= self._previous:
@@ -189,7 +190,12 @@ class _Writer:
             os.close(self._container[1])
 
     def _file(
-        self, path: str, header: bytes, size: int, content: Content | bytes | None, digest: bytes
+        self,
+        path: str,
+        header: bytes,
+        size: int,
+        content: Content | OpenFile | bytes | None,
+        digest: bytes,
     ) -> bytes:
         """Append header and content; the content's sha256."""
         if size > _SMALL or len(header) > _SMALL or type(content) is not Content:
@@ -230,12 +236,19 @@ class _Writer:
             raise _changed(path, size)
 
     def _unusual_file(
-        self, path: str, header: bytes, size: int, content: Content | bytes | None, digest: bytes
+        self,
+        path: str,
+        header: bytes,
+        size: int,
+        content: Content | OpenFile | bytes | None,
+        digest: bytes,
     ) -> bytes:
         """As `_file`, for large files, for bytes, and for no content at all."""
         self._write(header)
         hasher = sha256() if self._hash_files and not digest else None
-        if isinstance(content, Content):
+        if isinstance(content, OpenFile):
+            self._take(path, content.descriptor, size, hasher)
+        elif isinstance(content, Content):
             if content.size != size:
                 raise _changed(path, size)
             self._copy(path, content, hasher)
@@ -277,6 +290,25 @@ class _Writer:
         finally:
             if not content.offset and descriptor >= 0:
                 os.close(descriptor)
+
+    def _take(self, path: str, descriptor: int, size: int, hasher: Any) -> None:
+        """Read so much of a file that may be changing; what it lacks is zeros."""
+        done = 0
+        while done < size:
+            if self._used == BUFFER:
+                self._flush()
+            view = self._view[self._used : self._used + size - done]
+            try:
+                got = os.preadv(descriptor, (view,), done)
+            except OSError as error:
+                raise _unreadable(path, error) from error
+            if not got:
+                got = len(view)
+                view[:] = bytes(got)
+            if hasher is not None:
+                hasher.update(view[:got])
+            self._used += got
+            done += got
 
     def _open_container(self, host: str) -> int:
         """A descriptor of the tar that the last files came from, kept open for the next ones."""
