@@ -38,6 +38,8 @@ DEVICE_RULES = (
 
 EVERY_DEVICE = ("a *:* rwm",)
 
+DENY_DEVICES: Mapping[str, Any] = {"allow": False, "access": "rwm"}
+
 INSECURE_DEVICES = (
     *(("/dev/kmsg", 1, 11), ("/dev/cuse", 10, 203), ("/dev/fuse", 10, 229)),
     *(("/dev/kvm", 10, 232), ("/dev/net/tun", 10, 200), ("/dev/loop-control", 10, 237)),
@@ -211,7 +213,8 @@ def make_spec(
     if cgroup:
         linux["cgroupsPath"] = cgroup
         linux["resources"] = {
-            "devices": [_oci_device(rule) for rule in isolation.device_rules],
+            # crun allows what no rule is about, so that the first has to deny it.
+            "devices": [DENY_DEVICES, *(_oci_device(rule) for rule in isolation.device_rules)],
             **resources,
         }
     if seccomp.filter:
@@ -306,7 +309,7 @@ def _mount(type: str, target: str, *options: str, source: str = "") -> dict[str,
 
 
 def _oci_device(rule: str) -> dict[str, Any]:
-    """A rule in the specification's form; the denial of everything else comes from the runtime."""
+    """A rule in the specification's form."""
     kind, numbers, access = rule.split()
     device: dict[str, Any] = {"allow": True, "type": kind, "access": access}
     for name, number in zip(("major", "minor"), numbers.split(":")):

@@ -190,7 +190,7 @@ class _Start:
         if not parent:
             return f"/{CGROUP_PREFIX}{self._spec.id}"
         with open(f"{self._spec.directory}/{PARENT}", "x", encoding="utf-8") as file:
-            file.write(parent)
+            file.write("\n".join([parent, *_missing_groups(parent)]))
         return f"/{parent}/{CGROUP_PREFIX}{self._spec.id}"
 
     def _monitor(self) -> None:
@@ -272,8 +272,9 @@ def clear(directory: str, identifier: str) -> None:
 
     For one whose conmon has ended, or runs this. Not removed is what is not in `directory`.
     """
-    parent = _parent_in(directory)
+    parent, made = _parent_in(directory)
     _end_processes(groups_of(identifier, parent))
+    cgroups.remove(cgroups.Cgroup(made))
     end_process(directory, identifier)
     points = f"{directory}/mounts"
     for name in _names(points):
@@ -281,13 +282,26 @@ def clear(directory: str, identifier: str) -> None:
     _remove_tree(directory)
 
 
-def _parent_in(directory: str) -> str:
-    """The group that a container's groups are below, from the root of each hierarchy."""
+def _missing_groups(parent: str) -> list[str]:
+    """Directories of a group, and of those above it, that a runtime will make; inner ones first."""
+    parts = parent.split("/")
+    paths = ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
+    return [
+        directory
+        for mount in cgroups.detect().mounts
+        for path in paths
+        if not os.path.exists(directory := f"{mount.path}/{path}")
+    ]
+
+
+def _parent_in(directory: str) -> tuple[str, tuple[str, ...]]:
+    """The group that a container's groups are below, and the directories made for it."""
     try:
         with open(f"{directory}/{PARENT}", encoding="utf-8") as file:
-            return f"/{file.read()}"
+            parent, *made = file.read().split("\n")
     except FileNotFoundError:
-        return ""
+        return "", ()
+    return f"/{parent}", tuple(made)
 
 
 def ran_out_of_memory(directory: str, identifier: str) -> bool:
@@ -295,7 +309,7 @@ def ran_out_of_memory(directory: str, identifier: str) -> bool:
 
     While its groups are there, which `clear` removes.
     """
-    groups = groups_of(identifier, _parent_in(directory))
+    groups = groups_of(identifier, _parent_in(directory)[0])
     return any(killed_for_memory(group) for group in groups)
 
 

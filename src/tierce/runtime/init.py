@@ -15,7 +15,9 @@ from tierce.runtime.bundle import BindMount
 TARGET = "/sbin/docker-init"
 """Where docker mounts it."""
 
-_PROGRAMS = ("catatonit", "tini-static", "docker-init", "tini")
+_PROGRAMS = ("tini-static", "docker-init", "tini", "catatonit")
+"""Docker's first: catatonit ends with 1 where there is no such command, not with 127."""
+
 _DIRECTORIES = "/usr/local/libexec:/usr/libexec/podman:/usr/local/bin:/usr/bin:/bin:/usr/sbin"
 _HEADER = struct.Struct("<16s16xQ14xHH")
 """Of a 64-bit ELF file: its identity, where its program headers are, their size and number."""
@@ -50,8 +52,8 @@ def find(search_path: str | None = None) -> str:
             if os.access(path, os.X_OK) and os.path.isfile(path) and not _needs_libraries(path):
                 return path
     raise RuntimeUnavailable(
-        "find a program for --init: neither catatonit nor tini is in PATH",
-        hint="apt-get install catatonit",
+        "find a program for --init: neither tini nor catatonit is in PATH",
+        hint="apt-get install tini",
     )
 
 

@@ -8,7 +8,8 @@ directory, below the one for all of them, that is gone after a reboot:
 - `mounts/`: mount points, in the mount namespace that conmon and the container share
 - `state/`: the runtime's
 - `exit/<id>`: the exit status, once there is one
-- `parent`: the group that its groups are below, if they are not at the root of each hierarchy
+- `parent`: the group that its groups are below, if they are not at the root of each hierarchy,
+  and directories that were made for it
 - `ended`: that again, for who opened the file before the directory goes with the container
 """
 
