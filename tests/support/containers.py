@@ -2,9 +2,11 @@
 
 import os
 import re
+import shutil
 import struct
+import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -29,6 +31,7 @@ class SeenContainers:
     def __init__(self, program: Tierce) -> None:
         with Store.open(program.root) as store:
             self._directory = store.paths.containers
+        self._root = program.root
         self._watch = inotify.inotify_init1()
         inotify.inotify_add_watch(self._watch, str(self._directory), inotify.IN_CREATE)
         self._ids = set(os.listdir(self._directory))
@@ -75,6 +78,25 @@ class SeenContainers:
                 found.append(f"process {pid}: {words.replace(bytes(1), b' ').decode()}")
         return found
 
+    def networks(self) -> list[str]:
+        """What is on a network of these containers: notes, addresses, rules for their ports."""
+        with Store.open(self._root) as store:
+            directory = Path(store.paths.networks)
+        ids = self.ids
+        found = [str(path) for path in directory.glob("endpoints/*") if path.name in ids]
+        for path in directory.glob("addresses/*/[0-9]*"):
+            try:
+                if path.read_text().split()[0] in ids:
+                    found.append(str(path))
+            except FileNotFoundError:  # another run's, released meanwhile
+                continue
+        if iptables := shutil.which("iptables-save", path=os.defpath + ":/usr/sbin:/sbin"):
+            rules = subprocess.run([iptables], capture_output=True, text=True, check=True).stdout
+            found += [
+                line for line in rules.splitlines() if any(identifier in line for identifier in ids)
+            ]
+        return found
+
 
 def left_of(program: Tierce, seen: SeenContainers) -> list[str]:
     """What containers have left on the machine and in the store, one line each."""
@@ -82,6 +104,7 @@ def left_of(program: Tierce, seen: SeenContainers) -> list[str]:
         paths = store.paths
     left = [str(path) for path in Path(paths.detached).iterdir()]
     left += [str(path) for path in paths.containers.iterdir()]
+    left += seen.networks()
     left += [str(path) for path in paths.locks.iterdir() if path.name.startswith("container ")]
     deadline = time.monotonic() + _ENDING_SECONDS
     while on_machine := (mounts_in_any_namespace(program.root) + seen.cgroups() + seen.processes()):
@@ -102,3 +125,35 @@ def nothing_outlives(program: Tierce) -> Iterator[SeenContainers]:
                 program.run("rm", "-f", identifier)
         assert program.run("ps", "-a", "-q").stdout == ""
         assert left_of(program, seen) == []
+
+
+def start(program: Tierce, *words: str) -> str:
+    """Run a container in the background; its id."""
+    found = program.run("run", "-d", *words).stdout
+    assert re.fullmatch(r"[0-9a-f]{64}\n", found)
+    return found.strip()
+
+
+def inspected(program: Tierce, name: str, form: str = "{{.State.Status}}") -> str:
+    """What a template of `inspect` gives of a container."""
+    return program.run("container", "inspect", "-f", form, name).stdout.strip()
+
+
+def run_file(program: Tierce, identifier: str, name: str) -> Path:
+    """A file that is there while a container is in the background."""
+    with Store.open(program.root) as store:
+        return Path(store.paths.detached, identifier, name)
+
+
+def files_of(program: Tierce, identifier: str) -> Path:
+    """The directory that is there as long as a container is."""
+    with Store.open(program.root) as store:
+        return store.paths.container(identifier)
+
+
+def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait for what somebody else is doing."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it has not happened"
+        time.sleep(0.01)
