@@ -38,8 +38,8 @@ class TransferLines:
         with self._guard:
             self._draw()
 
-    def show(self, name: str, action: str, current: int, total: int) -> None:
-        """One transfer has come so far; sizes in bytes."""
+    def show(self, name: str, action: str, current: int = 0, total: int = -1) -> None:
+        """One transfer has come so far; sizes in bytes. Without a total there is no bar."""
         with self._guard:
             self._lines[name] = action, current, total
             now = time.monotonic()
@@ -59,6 +59,8 @@ class TransferLines:
 
 
 def _line(name: str, action: str, current: int, total: int, columns: int) -> str:
+    if total < 0:
+        return f"{name}: {action}"[: max(columns - 1, 1)]
     figures = f"{human_size(current):>8}/{human_size(total)}"
     bar = ""
     if columns > _WIDE:

@@ -11,7 +11,7 @@ from tierce.distribution.proxies import is_loopback
 from tierce.distribution.registry import Registry
 from tierce.distribution.repository import Repository
 from tierce.distribution.settings import OFFLINE, Settings
-from tierce.distribution.transport import Transport
+from tierce.distribution.transport import Transport, Url
 from tierce.errors import RegistryError
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tierce.distribution.credentials import Credential
+    from tierce.distribution.transport import Answer
     from tierce.oci.reference import Reference
 
 HUB_HOST = "registry-1.docker.io"
@@ -57,6 +58,29 @@ class Remote:
         """End all that is going on, from another thread, with Cancelled."""
         self._connections.interrupt()
 
+    def check(self) -> None:
+        """Raises Cancelled if all was ended."""
+        self._connections.check()
+
+    def wait(self, attempt: int) -> None:
+        """Wait before another attempt. Raises Cancelled."""
+        self._transport.wait(attempt)
+
+    def open_url(self, url: str, offset: int = 0) -> Answer:
+        """The content of an address that a manifest names, from `offset` on if that is possible.
+
+        Without credentials. Raises RegistryError for an answer that is none.
+        """
+        self._check_online(url)
+        headers = {"Range": f"bytes={offset}-"} if offset else {}
+        answer = self._transport.follow("GET", Url.parse(url), headers)
+        if answer.status not in {200, 206}:
+            with answer:
+                raise RegistryError(
+                    f"get {answer.url}: {answer.status} {answer.reason}", status=answer.status
+                )
+        return answer
+
     def repository(self, reference: Reference) -> Repository:
         """The repository of a name. Raises CredentialsError, RegistryError when offline."""
         credential = NOBODY
@@ -66,10 +90,7 @@ class Remote:
 
     def registry(self, domain: str, credential: Credential = NOBODY) -> Registry:
         """The registry of a domain, as names have it. Raises RegistryError when offline."""
-        if self._settings.offline:
-            raise RegistryError(
-                f"reach {domain}: offline", hint=f"{OFFLINE} or --offline forbids all network"
-            )
+        self._check_online(domain)
         with self._lock:
             found = self._registries.get((domain, credential))
             if found is None:
@@ -86,6 +107,12 @@ class Remote:
         if kind is not None:
             self._connections.interrupt()
         self._connections.close()
+
+    def _check_online(self, place: str) -> None:
+        if self._settings.offline:
+            raise RegistryError(
+                f"reach {place}: offline", hint=f"{OFFLINE} or --offline forbids all network"
+            )
 
     def _schemes(self, host: str) -> tuple[str, ...]:
         """What to try: as docker, TLS unless a registry is marked, or on this machine.

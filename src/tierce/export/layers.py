@@ -6,8 +6,7 @@ diff id.
 
 from __future__ import annotations
 
-from tierce.export.outputs import GZIP, UNCOMPRESSED, ZSTD
-from tierce.layer.compression import GZIP_MAGIC, ZSTD_MAGIC, compress
+from tierce.export.outputs import UNCOMPRESSED
 from tierce.oci.descriptor import Descriptor
 from tierce.oci.media_types import (
     DOCKER_LAYER,
@@ -16,7 +15,7 @@ from tierce.oci.media_types import (
     is_layer,
     layer_compression,
 )
-from tierce.store.failures import reported
+from tierce.store.compressed import compressed_blob
 from tierce.store.parallel import in_parallel
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from tierce.oci.digest import Digest
     from tierce.store import Store
     from tierce.store.snapshots import Snapshot
-
-_MAGIC_BYTES = 4
 
 
 def layer_descriptors(
@@ -56,7 +53,7 @@ def layer_descriptors(
                 return Descriptor(compressed_layer(family, kind), known.digest, known.size)
         if compression.kind in ("", UNCOMPRESSED):
             return Descriptor(family, layer.diff_id, layer.tar_size)
-        digest = _compressed(store, layer.diff_id, compression)
+        digest = compressed_blob(store, layer.diff_id, compression.kind, compression.level)
         media_type = compressed_layer(family, compression.kind)
         return Descriptor(media_type, digest, store.blobs.size(digest))
 
@@ -70,47 +67,3 @@ def _as_it_came(store: Store, layer: Descriptor | None) -> Descriptor | None:
     if layer_compression(layer.media_type) == "none" or not store.blobs.has(layer.digest):
         return None
     return layer
-
-
-def _compressed(store: Store, diff_id: Digest, compression: Compression) -> Digest:
-    """The blob of a layer that is compressed so, made if it is not here."""
-    kind, level = compression.kind, compression.level
-    with (
-        store.leases.ensure("compress layer"),
-        store.locks.hold(f"compress {diff_id} {kind} {level}"),
-    ):
-        known = _remembered(store, diff_id, kind, level)
-        if known is not None:
-            return known
-        media_type = compressed_layer(OCI_LAYER, kind)
-        if level is not None:
-            # A blob's type in the store is for us alone; the parameter tells levels apart.
-            media_type = f"{media_type};level={level}"
-        with store.blobs.writer(media_type=media_type) as writer:
-            with store.layers.open_tar(diff_id) as tar:
-                digest, size = compress(tar, writer.write_unhashed, kind, level)
-            writer.adopt(digest, size)
-        store.blobs.set_diff_id(digest, diff_id)
-    return digest
-
-
-def _remembered(store: Store, diff_id: Digest, kind: str, level: int | None) -> Digest | None:
-    for digest in store.blobs.by_diff_id(diff_id):
-        blob = store.blobs.find(digest)
-        if blob is None or digest == diff_id:
-            continue
-        _, _, parameter = blob.media_type.partition(";level=")
-        if parameter != ("" if level is None else str(level)):
-            continue
-        if _kind_of(store, digest) == kind:
-            return digest  # kept for as long as the layer is
-    return None
-
-
-def _kind_of(store: Store, digest: Digest) -> str:
-    """By its first bytes: a blob out of an archive may have no media type."""
-    with store.blobs.open(digest) as file, reported(f"read blob {digest}"):
-        head = file.read(_MAGIC_BYTES)
-    if head.startswith(GZIP_MAGIC):
-        return GZIP
-    return ZSTD if head.startswith(ZSTD_MAGIC) else UNCOMPRESSED

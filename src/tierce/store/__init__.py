@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tierce.store.snapshots.parts import Parts
     from tierce.store.snapshots.snapshots import Snapshots
     from tierce.store.store import Store
+    from tierce.store.transfers import Transfers
     from tierce.store.trash import Trash
     from tierce.store.volume_contents import fill_directory
     from tierce.store.volumes import Volumes
@@ -44,6 +45,7 @@ __all__ = [
     "Records",
     "Snapshots",
     "Store",
+    "Transfers",
     "Trash",
     "Volumes",
     "fill_directory",
@@ -66,6 +68,7 @@ _HOMES = {
     "Records": "records",
     "Snapshots": "snapshots.snapshots",
     "Store": "store",
+    "Transfers": "transfers",
     "Trash": "trash",
     "Volumes": "volumes",
     "fill_directory": "volume_contents",

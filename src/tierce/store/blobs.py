@@ -7,6 +7,7 @@ import os
 from tierce.errors import NotFound
 from tierce.oci.digest import Digest, new_hash
 from tierce.store.blob_writer import BlobWriter, Publisher
+from tierce.store.durability import SYNC_LIMIT
 from tierce.store.failures import reported, store_error
 from tierce.values import Value
 
@@ -162,6 +163,20 @@ class Blobs:
             with reported(f"remove {path}"):
                 path.unlink(missing_ok=True)
         return digest
+
+    def adopt_file(self, path: str, digest: Digest, size: int, media_type: str = "") -> None:
+        """Make a file, on the store's own file system, the blob that its content is known to be.
+
+        The file itself is gone then. Raises StoreError.
+        """
+        with self._leases.ensure("store blob"), reported(f"store blob {digest}"):
+            if self._publisher.use(digest, media_type):
+                os.unlink(path)
+                return
+            if size < SYNC_LIMIT:
+                with open(path, "rb") as file:
+                    os.fsync(file.fileno())
+            self._publisher.publish(path, digest, size, media_type)
 
     def set_diff_id(self, digest: Digest, diff_id: Digest) -> None:
         """Remember which layer the blob is. Idempotent. Raises NotFound."""

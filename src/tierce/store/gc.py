@@ -30,6 +30,7 @@ import time
 
 from tierce.errors import StoreError
 from tierce.store.failures import reported
+from tierce.store.transfers import KEPT_SECONDS
 from tierce.values import Value
 
 TYPE_CHECKING = False
@@ -126,6 +127,7 @@ class Collector:
             rows = self._database.all("SELECT name FROM volumes")
             found += _unknown(paths.volumes, {name for (name,) in rows})
         found += self._old_probes()
+        found += self._old_transfers()
         return found
 
     def _is_abandoned(self) -> Callable[[int], bool]:
@@ -247,6 +249,19 @@ class Collector:
                         found.append(path)
                 except FileNotFoundError:
                     continue  # its process is done with it
+        return found
+
+    def _old_transfers(self) -> list[Path]:
+        """What nobody has gone on to transfer for long."""
+        found = []
+        directory = self._paths.root / "transfers"
+        for name in _names(directory) if directory.is_dir() else ():
+            path = directory / name
+            try:
+                if time.time() - os.lstat(path).st_mtime > KEPT_SECONDS:
+                    found.append(path)
+            except FileNotFoundError:
+                continue  # it is complete now
         return found
 
     def _known_blobs(self, algorithm: str) -> set[str]:

@@ -22,6 +22,7 @@
 ├── contexts/<name>           what the last walk over a build context found; a cache
 ├── git/<name>/               what was fetched of a git repository; a cache
 ├── logs/                     complete output of build steps
+├── transfers/                what comes in or goes out, and is not complete (`transfers`)
 ├── reports/                  where an unexpected error wrote what it knew
 └── trash/                    things on their way out
 
@@ -86,6 +87,7 @@ class Paths:
         self.reserve = f"{self._root}/reserve"
         self.collected = f"{self._root}/collected"
         self.leases = f"{self._root}/leases"
+        self.transfers = f"{self._root}/transfers"
         self.bundles = f"{self._run}/bundles"
         self.detached = f"{self._run}/containers"
         self.networks = f"{networks or self._run}/networks"

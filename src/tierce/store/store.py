@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tierce.store.records import Records
     from tierce.store.snapshots.parts import Parts
     from tierce.store.snapshots.snapshots import Snapshots
+    from tierce.store.transfers import Transfers
     from tierce.store.trash import Trash
     from tierce.store.volumes import Volumes
 
@@ -168,6 +169,11 @@ class Store:
     def locks(self) -> Locks:
         """Locks by name."""
         return store.Locks(self.paths.locks)
+
+    @lazy
+    def transfers(self) -> Transfers:
+        """What was transferred in part."""
+        return store.Transfers(self.paths.transfers, self.locks)
 
     @lazy
     def trash(self) -> Trash:

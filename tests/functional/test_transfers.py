@@ -1,0 +1,234 @@
+"""Images to a real registry and back, and what other tools make of them."""
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.program import BASE, Tierce, write_context
+from support.registries import RunningRegistry, running_registry
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRegistry]:
+    with running_registry(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Tierce]:
+    """The program on an empty store: another machine."""
+    with Tierce(tmp_path / "other") as program:
+        yield program
+
+
+@pytest.fixture
+def name(registry: RunningRegistry, request: pytest.FixtureRequest) -> str:
+    """A repository of the test's own."""
+    own = re.sub("[^a-z0-9]+", "-", request.node.name.lower()).strip("-")
+    return f"{registry.host}/tests/{own}"
+
+
+def built(tierce: Tierce, directory: Path, name: str, text: str = "hello") -> str:
+    """An image with three layers; its ID."""
+    context = write_context(
+        directory, f"FROM {BASE}\nCOPY file /file\nRUN echo {text} >/made\n", {"file": text}
+    )
+    return tierce.image_id(context, "-t", name)
+
+
+def digest_of(output: str) -> str:
+    found = re.search("sha256:[0-9a-f]{64}", output)
+    assert found, output
+    return found[0]
+
+
+def test_pushed_image_is_pulled_and_runs(
+    tierce: Tierce, other: Tierce, tmp_path: Path, name: str
+) -> None:
+    image = built(tierce, tmp_path / "context", name)
+    pushed = tierce.run("push", name).stdout
+    assert pushed.splitlines()[:2] == [
+        "Using default tag: latest",
+        f"The push refers to repository [{name}]",
+    ]
+    assert re.search("^[0-9a-f]{12}: Pushed$", pushed, re.MULTILINE)
+    digest = digest_of(pushed)
+    assert re.search(rf"^latest: digest: {digest} size: \d+$", pushed, re.MULTILINE)
+
+    pulled = other.run("pull", name).stdout.splitlines()
+    path = name.partition("/")[2]
+    assert pulled[:2] == ["Using default tag: latest", f"latest: Pulling from {path}"]
+    assert pulled[-3:] == [
+        f"Digest: {digest}",
+        f"Status: Downloaded newer image for {name}:latest",
+        f"{name}:latest",
+    ]
+    assert sum(line.endswith(": Pull complete") for line in pulled) >= 3
+    [found] = json.loads(other.run("image", "inspect", name).stdout)
+    assert found["Id"] == image
+    assert found["RepoDigests"] == [f"{name}@{digest}"]
+    assert other.output(name, "cat", "/made") == "hello\n"
+
+
+def test_second_push_sends_nothing(
+    tierce: Tierce, tmp_path: Path, registry: RunningRegistry, name: str
+) -> None:
+    built(tierce, tmp_path / "context", name)
+    first = digest_of(tierce.run("push", name).stdout)
+    before = len(registry.requests())
+    again = tierce.run("push", name).stdout
+    assert digest_of(again) == first
+    assert "Pushed" not in again
+    assert re.search("^[0-9a-f]{12}: Layer already exists$", again, re.MULTILINE)
+    methods = [each.split()[0] for each in registry.requests()[before:]]
+    assert set(methods) == {"GET", "HEAD", "PUT"}
+    assert methods.count("PUT") == methods.count("GET") == 1
+
+
+def test_second_pull_asks_for_the_digest_alone(
+    tierce: Tierce, tmp_path: Path, registry: RunningRegistry, name: str
+) -> None:
+    built(tierce, tmp_path / "context", name)
+    digest = digest_of(tierce.run("push", name).stdout)
+    before = len(registry.requests())
+    again = tierce.run("pull", name).stdout
+    assert f"Digest: {digest}\nStatus: Image is up to date for {name}:latest\n" in again
+    assert [each.split()[0] for each in registry.requests()[before:]] == ["GET", "HEAD"]
+
+
+def test_layers_that_another_repository_has_are_mounted(
+    tierce: Tierce, tmp_path: Path, name: str
+) -> None:
+    built(tierce, tmp_path / "context", f"{name}/first")
+    tierce.run("push", f"{name}/first")
+    tierce.run("tag", f"{name}/first", f"{name}/second")
+    pushed = tierce.run("push", f"{name}/second").stdout
+    first = f"{name}/first".partition("/")[2]
+    assert re.search(f"^[0-9a-f]{{12}}: Mounted from {first}$", pushed, re.MULTILINE)
+    assert ": Pushed" not in pushed
+
+
+def test_only_layers_that_are_missing_are_fetched(
+    tierce: Tierce, other: Tierce, tmp_path: Path, registry: RunningRegistry, name: str
+) -> None:
+    built(tierce, tmp_path / "one", f"{name}:1", "one")
+    built(tierce, tmp_path / "two", f"{name}:2", "two")
+    tierce.run("push", "--all-tags", name)
+    other.run("pull", f"{name}:1")
+    before = len(registry.requests())
+    pulled = other.run("pull", f"{name}:2").stdout
+    assert len(re.findall(": Already exists$", pulled, re.MULTILINE)) >= 1
+    assert len(re.findall(": Pull complete$", pulled, re.MULTILINE)) == 2
+    blobs = [each for each in registry.requests()[before:] if "/blobs/" in each]
+    assert len(blobs) == 3  # and the config
+
+
+def test_all_tags_are_pushed_and_pulled(
+    tierce: Tierce, other: Tierce, tmp_path: Path, name: str
+) -> None:
+    built(tierce, tmp_path / "one", f"{name}:1", "one")
+    built(tierce, tmp_path / "two", f"{name}:2", "two")
+    pushed = tierce.run("push", "-a", name).stdout
+    assert re.findall(r"^(\d): digest: ", pushed, re.MULTILINE) == ["1", "2"]
+    pulled = other.run("pull", "-a", name).stdout
+    # In the order of the registry, which sorts nothing.
+    found = re.findall(r"^Status: Downloaded newer image for \S+:(\d)$", pulled, re.MULTILINE)
+    assert sorted(found) == ["1", "2"]
+    assert other.output(f"{name}:2", "cat", "/made") == "two\n"
+
+
+def test_quiet_says_the_name_alone(
+    tierce: Tierce, other: Tierce, tmp_path: Path, name: str
+) -> None:
+    built(tierce, tmp_path / "context", name)
+    assert tierce.run("push", "-q", name).stdout == f"{name}:latest\n"
+    assert other.run("pull", "-q", name).stdout == f"{name}:latest\n"
+
+
+def test_image_is_pulled_by_its_digest(
+    tierce: Tierce, other: Tierce, tmp_path: Path, name: str
+) -> None:
+    built(tierce, tmp_path / "context", name)
+    digest = digest_of(tierce.run("push", name).stdout)
+    pulled = other.run("pull", f"{name}@{digest}").stdout
+    assert pulled.endswith(f"Status: Downloaded newer image for {name}@{digest}\n{name}@{digest}\n")
+    [found] = json.loads(other.run("image", "inspect", f"{name}@{digest}").stdout)
+    assert found["RepoTags"] == []
+
+
+def test_tag_that_is_not_there_is_named(tierce: Tierce, tmp_path: Path, name: str) -> None:
+    built(tierce, tmp_path / "context", name)
+    tierce.run("push", name)
+    done = tierce.run("pull", f"{name}:absent", status=1)
+    assert f"manifest for {name}:absent not found: manifest unknown" in done.stderr
+    done = tierce.run("push", f"{name}:absent", status=1)
+    assert f"An image does not exist locally with the tag: {name}" in done.stderr
+
+
+def test_tag_with_all_tags_is_refused(tierce: Tierce, name: str) -> None:
+    for verb in ("push", "pull"):
+        done = tierce.run(verb, "-a", f"{name}:x", status=2)
+        assert "tag can't be used with --all-tags/-a" in done.stderr
+
+
+def test_local_name_means_the_pushed_form(tierce: Tierce, tmp_path: Path, name: str) -> None:
+    image = built(tierce, tmp_path / "context", name)
+    tierce.run("tag", name, "another-name")
+    digest = digest_of(tierce.run("push", name).stdout)
+    [found] = json.loads(tierce.run("image", "inspect", "another-name").stdout)
+    assert found["Id"] == image
+    assert found["RepoDigests"] == [f"{name}@{digest}"]
+
+
+# Others
+
+
+def skopeo(*words: str) -> str:
+    done = subprocess.run(["skopeo", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("form", "compression"), [("oci", "gzip"), ("oci", "zstd"), ("v2s2", "gzip")]
+)
+def test_what_skopeo_pushed_keeps_its_digest_through_pull_and_push(
+    tierce: Tierce,
+    other: Tierce,
+    tmp_path: Path,
+    name: str,
+    form: str,
+    compression: str,
+) -> None:
+    built(tierce, tmp_path / "context", "mine")
+    tierce.run("save", "-o", str(tmp_path / "mine.tar"), "mine")
+    target = f"docker://{name}:first"
+    flags = ["--format", form, "--dest-tls-verify=false"]
+    flags += ["--dest-compress-format", compression]
+    skopeo("copy", *flags, f"docker-archive:{tmp_path}/mine.tar", target)
+    before = json.loads(skopeo("inspect", "--raw", "--tls-verify=false", target))
+    pulled = other.run("pull", f"{name}:first").stdout
+    [found] = json.loads(other.run("image", "inspect", f"{name}:first").stdout)
+    assert found["Id"] == before["config"]["digest"]
+    other.run("tag", f"{name}:first", f"{name}:second")
+    pushed = other.run("push", f"{name}:second").stdout
+    assert digest_of(pushed) == digest_of(pulled)
+    after = json.loads(skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{name}:second"))
+    assert before == after
+    assert other.output(f"{name}:first", "cat", "/made") == "hello\n"
+
+
+def test_skopeo_reads_what_was_pushed(tierce: Tierce, tmp_path: Path, name: str) -> None:
+    image = built(tierce, tmp_path / "context", name)
+    digest = digest_of(tierce.run("push", name).stdout)
+    layout = tmp_path / "layout"
+    skopeo("copy", "--src-tls-verify=false", f"docker://{name}", f"oci:{layout}:x")
+    found = json.loads((layout / "index.json").read_text())["manifests"][0]
+    assert found["digest"] == digest
+    manifest = json.loads((layout / "blobs/sha256" / digest.removeprefix("sha256:")).read_text())
+    assert manifest["config"]["digest"] == image
+    assert {layer["mediaType"].rpartition("+")[2] for layer in manifest["layers"]} == {"gzip"}
