@@ -39,13 +39,11 @@ def _nothing_survives_the_session(tmp_path_factory: pytest.TempPathFactory) -> I
     base = tmp_path_factory.getbasetemp()
     os.environ[leftovers.MARK] = str(base)
     os.environ["TIERCE_ROOT"] = str(base / "store")  # never the store of who runs the tests
-    cgroups = leftovers.tierce_cgroups()
+    session = leftovers.Session(base)
     yield
     del os.environ[leftovers.MARK], os.environ["TIERCE_ROOT"]
     deadline = time.monotonic() + ENDING_SECONDS
-    # What is empty only now and then is at work in another run.
-    left = set(leftovers.of_session(base, cgroups))
-    while left := left.intersection(leftovers.of_session(base, cgroups)):
+    while left := session.left():
         assert time.monotonic() < deadline, "left behind by the tests:\n" + "\n".join(left)
         time.sleep(0.05)
 

@@ -3,8 +3,10 @@
 Only things of this run are found, so that other runs may go on at the same time.
 """
 
+import fcntl
 import os
 import select
+import tempfile
 from pathlib import Path
 
 MARK = "TIERCE_TEST_RUN"
@@ -13,10 +15,34 @@ MARK = "TIERCE_TEST_RUN"
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 
-def of_session(base: Path, cgroups_before: set[str]) -> list[str]:
-    """Everything that tests with temporary files below `base` have left, one line each."""
-    left = marked_processes(base) + mounts_in_any_namespace(base)
-    return left + sorted(tierce_cgroups() - cgroups_before)
+class Session:
+    """One run of the tests, which knows whether it has been alone on the machine all the time.
+
+    Cgroups do not say whose they are; so they can be held against nobody but who was alone.
+    """
+
+    def __init__(self, base: Path) -> None:
+        self._base = base
+        path = Path(tempfile.gettempdir(), "tierce-test-runs")
+        self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._first = self._try(fcntl.LOCK_EX)
+        os.write(self._lock, b".")
+        self._number = os.fstat(self._lock).st_size
+        self._cgroups = tierce_cgroups()
+        fcntl.flock(self._lock, fcntl.LOCK_SH)
+
+    def left(self) -> list[str]:
+        """Everything that tests with temporary files below `base` have left, one line each."""
+        left = marked_processes(self._base) + mounts_in_any_namespace(self._base)
+        alone = self._first and os.fstat(self._lock).st_size == self._number
+        return left + (sorted(tierce_cgroups() - self._cgroups) if alone else [])
+
+    def _try(self, kind: int) -> bool:
+        try:
+            fcntl.flock(self._lock, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
 
 def mounts_below(base: Path) -> list[str]:

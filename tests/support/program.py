@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from tierce.runtime import launcher
 from tierce.store import Store
 
 PROGRAM = Path(sys.executable).with_name("tierce")
@@ -47,6 +48,8 @@ class Tierce:
         if (self.root / "tierce.db").exists():
             with Store.open(self.root) as store:
                 run_directory = store.paths.run
+                # What a killed command left, the next one would clear away, but there is none.
+                launcher.sweep(store.paths.bundles)
             shutil.rmtree(run_directory)
 
     def start(

@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from tierce.containers.logfiles import LogFiles, LogMark, identity
-from tierce.values import Value
+from tierce.values import NamedTuple, Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class LogOptions(Value):
     joined: bool = False
 
 
-class LogLine(Value):
+class LogLine(NamedTuple):
     """A piece of output: when, from STDOUT or STDERR, and the bytes, which end most lines."""
 
     time: bytes
@@ -250,7 +250,9 @@ def _written(moment: int) -> bytes:
 
 def _joined(lines: Sequence[bytes]) -> Iterator[LogLine]:
     """Lines of one stream that follow each other as one piece."""
-    for kind, group in groupby(lines, _kind_of):
+    kinds = {line[_TIME:_TEXT] for line in lines}
+    groups = [(kinds.pop(), lines)] if len(kinds) == 1 else groupby(lines, _kind_of)
+    for kind, group in groups:
         texts = list(group)
         if kind in _KINDS:
             stream, end = _KINDS[kind]
@@ -263,7 +265,11 @@ def _joined(lines: Sequence[bytes]) -> Iterator[LogLine]:
 
 def _parsed(text: bytes) -> LogLine | None:
     """None for what is none, as after a crash of the machine."""
-    parts = text.split(b" ", 3)
+    if (kind := text[_TIME:_TEXT]) in _KINDS:
+        stream, ending = _KINDS[kind]
+        rest = text[_TEXT:] + ending
+        return LogLine(text[:_TIME], stream, rest) if rest else None
+    parts = text.split(b" ", 3)  # of a year with five digits, or without fractions of a second
     if len(parts) < 4 or parts[1] not in _STREAMS:
         return None
     ending = b"" if parts[2] == b"P" else b"\n"
