@@ -62,7 +62,7 @@ def choose_subnet() -> Subnet:
 
     Raises RuntimeUnavailable when there is none.
     """
-    used = [*routes(_read("/proc/net/route")), *name_servers(_read(_RESOLV_CONF))]
+    used = [*routes(_read("/proc/thread-self/net/route")), *name_servers(_read(_RESOLV_CONF))]
     return first_free(used)
 
 
