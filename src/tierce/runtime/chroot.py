@@ -224,30 +224,36 @@ def _furnish(step: StepSpec, root: PlainRoot, places: Places) -> None:
     _make_devices(places.directory("/dev", 0o755))
     places.file("/etc/resolv.conf", resolv_conf(host_network=True).encode(errors="surrogateescape"))
     places.file("/etc/hosts", step_hosts(step.hosts).encode())
+    sources = {mount: _source(mount) for mount in step.binds if isinstance(mount, BindMount)}
+    places.hold([source for mount, source in sources.items() if _is_borrowed(mount, source)])
     for mount in sorted(step.binds, key=lambda mount: mount.target.count("/")):
         check_target(root.resolve(mount.target))
         if isinstance(mount, TmpfsMount):
             status = root.status(mount.target)
             places.directory(mount.target, 0o1777 if status is None else status.st_mode & 0o7777)
+        elif _is_borrowed(mount, source := sources[mount]):
+            places.borrow(mount.target, source)
         else:
-            _bind(mount, places)
+            places.copy(mount.target, source)
     for secret in step.secrets:
         check_target(root.resolve(secret.target))
         places.file(secret.target, secret.content, secret.mode, (secret.uid, secret.gid))
 
 
-def _bind(mount: BindMount, places: Places) -> None:
+def _source(mount: BindMount) -> str:
+    """Where what a bind mount shows is, no link in it leading out of its tree."""
     tree = PlainRoot(mount.root[0].source)
     try:
         if tree.status(mount.source) is None:
             raise ContainerError(f"bind mount {mount.source}: no such file or directory")
-        source = f"{tree.path}{tree.resolve(mount.source)}"
+        return f"{tree.path}{tree.resolve(mount.source)}".rstrip("/")
     finally:
         tree.close()
-    if os.path.isdir(source) and not mount.read_only:
-        places.borrow(mount.target, source)
-    else:
-        places.copy(mount.target, source)
+
+
+def _is_borrowed(mount: BindMount, source: str) -> bool:
+    """Whether a step may change it: a cache, or files that are its own."""
+    return not mount.read_only and os.path.isdir(source)
 
 
 def _make_devices(directory: int) -> None:

@@ -7,6 +7,7 @@ with the status of the process, 128 + n for one that ended by signal n.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -114,8 +115,7 @@ def _become(what: Chrooted) -> NoReturn:
         os.setresgid(what.gid, what.gid, what.gid)
         os.setresuid(what.uid, what.uid, what.uid)
         status = NOT_EXECUTABLE
-        env = dict(variable.partition("=")[::2] for variable in what.env)
-        os.execvpe(what.args[0], what.args, env)
+        _execute(what.args, dict(variable.partition("=")[::2] for variable in what.env))
     except FileNotFoundError as error:
         _say(f'exec: "{what.args[0]}": {error.strerror}')
         status = NOT_FOUND if status == NOT_EXECUTABLE else status
@@ -123,6 +123,21 @@ def _become(what: Chrooted) -> NoReturn:
         _say(f'start "{what.args[0]}": {error}')
     finally:
         os._exit(status)
+
+
+def _execute(args: tuple[str, ...], env: dict[str, str]) -> NoReturn:
+    """As execvpe(3). That of `os` imports a module, which in another root is not there."""
+    if "/" in args[0]:
+        os.execve(args[0], args, env)
+    refused: OSError | None = None
+    for directory in env.get("PATH", "").split(":"):
+        try:
+            os.execve(f"{directory or '.'}/{args[0]}", args, env)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except PermissionError as error:
+            refused = error
+    raise refused or FileNotFoundError(errno.ENOENT, "executable file not found in $PATH")
 
 
 def _drop_all_but(kept: tuple[str, ...]) -> None:

@@ -19,6 +19,7 @@ from tierce.store.snapshots.copy import copy_entry, copy_tree
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Self
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -61,6 +62,7 @@ class Places:
         self._aside = aside
         self._cancelled = cancelled
         self._places: list[_Place] = []
+        self._held: dict[tuple[int, int], int] = {}
         os.mkdir(aside, 0o700)
         self._aside_descriptor = os.open(aside, _DIRECTORY)
 
@@ -72,6 +74,8 @@ class Places:
             while self._places:
                 self._take_back(self._places.pop())
         finally:
+            for descriptor in self._held.values():
+                os.close(descriptor)
             os.close(self._aside_descriptor)
             os.rmdir(self._aside)
 
@@ -111,23 +115,29 @@ class Places:
             copy_entry(source, here, status)
         self._note(place)
 
-    def borrow(self, target: str, source: str) -> None:
-        """The content of a directory at a path, from where it is back in the end.
+    def hold(self, sources: Sequence[str]) -> None:
+        """Waits until nobody else has what is to be borrowed, of all of these. Raises Cancelled.
 
-        Who borrows it while somebody else has it waits. Raises Cancelled.
+        All take them in one order, so that no two wait for each other.
         """
-        borrowed = os.open(source, _DIRECTORY)
-        try:
-            self._lock(borrowed)
-            here = self.directory(target, 0o700)
-            status = os.fstat(borrowed)
-            os.fchown(here, status.st_uid, status.st_gid)
-            os.fchmod(here, stat.S_IMODE(status.st_mode))
-            _move_content(borrowed, here)
-        except BaseException:
-            os.close(borrowed)
-            raise
+        identified = [(_identity(os.stat(source)), source) for source in sources]
+        for identity, source in sorted(identified):
+            if identity in self._held:
+                raise ContainerError(
+                    "isolate by chroot: a directory can be mounted at one place of a step only"
+                )
+            self._held[identity] = os.open(source, _DIRECTORY)
+            self._lock(self._held[identity])
+
+    def borrow(self, target: str, source: str) -> None:
+        """The content of a directory that is held, at a path; in the end it is back."""
+        status = os.stat(source)
+        borrowed = self._held[_identity(status)]
+        here = self.directory(target, 0o700)
+        os.fchown(here, status.st_uid, status.st_gid)
+        os.fchmod(here, stat.S_IMODE(status.st_mode))
         self._places[-1].borrowed = borrowed
+        _move_content(borrowed, here)
 
     def _lock(self, directory: int) -> None:
         while True:
@@ -144,6 +154,10 @@ class Places:
         if not name:
             raise ContainerError(f"mount at {target}: it is the root of the container")
         self._root.make_stub(real, directory=directory)
+        found = self._root.status(real)
+        if found is not None and stat.S_ISDIR(found.st_mode) != directory:
+            kind = "not a directory" if directory else "is a directory"
+            raise ContainerError(f"mount at {target}: {kind}")
         parent = open_in_root(self._root.descriptor, above, os.O_RDONLY | os.O_DIRECTORY)
         place = _Place(parent, name)
         place.aside = str(len(self._places))
@@ -169,7 +183,7 @@ class Places:
                 mtime = place.before.st_mtime_ns
             os.utime(place.parent, ns=(place.before.st_atime_ns, mtime))
         finally:
-            for descriptor in (place.borrowed, place.here, place.parent):
+            for descriptor in (place.here, place.parent):
                 if descriptor >= 0:
                     os.close(descriptor)
 
@@ -180,6 +194,10 @@ class Places:
             )
         except FileNotFoundError:  # the step has removed the directory, and that with it
             remove_in_directory(self._aside_descriptor, place.aside)
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _move_content(source: int, target: int) -> None:
