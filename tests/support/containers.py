@@ -127,9 +127,9 @@ def nothing_outlives(program: Tierce) -> Iterator[SeenContainers]:
         assert left_of(program, seen) == []
 
 
-def start(program: Tierce, *words: str) -> str:
+def start(program: Tierce, *words: str, network: str = "none") -> str:
     """Run a container in the background; its id."""
-    found = program.run("run", "-d", *words).stdout
+    found = program.run("run", "-d", "--network", network, *words).stdout
     assert re.fullmatch(r"[0-9a-f]{64}\n", found)
     return found.strip()
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tierce.oci.config import Healthcheck
 
 _CHUNK = 1 << 16
+_END_SECONDS = 10.0
 
 
 def probe(store: Store, row: ContainerRow) -> Health | None:
@@ -92,6 +93,9 @@ def _run(
             if in_time:
                 return process.wait(), _text(output)
             _kill(process.ended)
+            # The runtime reaps it; otherwise process 1 of the container would have to.
+            if select.select([process.ended], [], [], _END_SECONDS)[0]:
+                process.wait()
             said = f": {_text(output)}" if output else ""
             return -1, f"Health check exceeded timeout ({_duration(seconds)}){said}"
     finally:
