@@ -125,8 +125,8 @@ JSON = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["syscalls", "names", "name", "includes", "excludes", "caps", "arches", "minKernel"]
-                + ["defaultAction", "archMap", "architectures", "action"]
+                "syscalls names name includes excludes caps arches minKernel defaultAction archMap "
+                "architectures action".split()
             ),
             inner,
             max_size=4,
