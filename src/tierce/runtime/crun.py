@@ -8,8 +8,9 @@ import signal
 from contextlib import nullcontext
 
 from tierce.linux.process import bounding_capabilities, children, start_time
-from tierce.runtime import bundle, capabilities, executable
+from tierce.runtime import bundle, capabilities, executable, unprivileged
 from tierce.runtime.container import ContainerSpec, write_bundle
+from tierce.runtime.ending import below, end_processes
 from tierce.runtime.groups import ContainerGroups
 from tierce.runtime.launcher import Launcher
 from tierce.runtime.root import ContainerRoot
@@ -142,6 +143,7 @@ class Container:
         self._log = f"{self._directory}/log"
         self._root = ContainerRoot(self._launcher.mount_points, self.name)
         self._groups: ContainerGroups | None = None
+        self._made_by_runtime: tuple[str, ...] = ()
         self._state = ""
         self._pid = 0
         self.ended = -1
@@ -249,14 +251,26 @@ class Container:
 
     def _cgroup(self) -> str:
         """The cgroup that the runtime is to make; those that are ours are made."""
-        if self._spec.groups is None:
+        groups = self._spec.groups
+        if groups is None or (self._engine.runtime.groupless and not unprivileged.limits(groups)):
             return self._engine.cgroup_for(self.name)
         shared = self._engine.shares_cgroup
-        self._groups = ContainerGroups(self._launcher, self.name, self._spec.groups, shared=shared)
+        self._groups = ContainerGroups(self._launcher, self.name, groups, shared=shared)
         self._groups.make(self._spec.isolation.device_rules)
         return self._groups.path
 
+    def _end_others(self) -> None:
+        """Ends what has outlived process 1, which nothing does in a PID namespace of its own."""
+        particulars = self._spec.isolation.particulars
+        if particulars is None or not particulars.needs_host_processes:
+            return
+        launcher = self._launcher
+        groups = [*launcher.group.directories, *self._made_by_runtime]
+        groups += self._groups.directories if self._groups is not None else ()
+        end_processes(below(groups), spare=os.getpid())
+
     def _remove(self) -> None:
+        self._end_others()
         if self._groups is not None:
             self._groups.remove()
         self._root.remove_stubs()

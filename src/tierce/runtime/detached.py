@@ -18,9 +18,10 @@ from tierce.errors import ContainerError, RuntimeUnavailable
 from tierce.linux import cgroups, mounts, namespaces
 from tierce.linux.process import bounding_capabilities
 from tierce.linux.resources import killed_for_memory
-from tierce.runtime import executable
+from tierce.runtime import executable, unprivileged
 from tierce.runtime.container import write_bundle
 from tierce.runtime.crun import runtime_environment, seccomp_for
+from tierce.runtime.ending import end_processes
 from tierce.runtime.monitor import (
     CGROUP_PREFIX,
     ENDED,
@@ -32,7 +33,6 @@ from tierce.runtime.monitor import (
 )
 from tierce.runtime.root import ContainerRoot
 from tierce.runtime.runtimes import failure_in_log
-from tierce.runtime.unprivileged import end_process
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -183,9 +183,14 @@ class _Start:
 
         Empty where it can make none.
         """
-        if self._runtime.groupless:
-            return ""
         groups = self._spec.container.groups
+        if self._runtime.groupless:
+            if groups is not None and unprivileged.limits(groups):
+                raise ContainerError(
+                    "limit what a container may use: users cannot, in the background",
+                    hint="run it in the foreground, with a group that is delegated to you",
+                )
+            return ""
         parent = groups.parent.strip("/") if groups is not None else ""
         if not parent:
             return f"/{CGROUP_PREFIX}{self._spec.id}"
@@ -273,9 +278,11 @@ def clear(directory: str, identifier: str) -> None:
     For one whose conmon has ended, or runs this. Not removed is what is not in `directory`.
     """
     parent, made = _parent_in(directory)
-    _end_processes(groups_of(identifier, parent))
+    groups = groups_of(identifier, parent)
+    end_processes(groups)
+    cgroups.remove_soon(cgroups.Cgroup(tuple(groups)))
     cgroups.remove(cgroups.Cgroup(made))
-    end_process(directory, identifier)
+    unprivileged.end_process(directory, identifier)
     points = f"{directory}/mounts"
     for name in _names(points):
         _unmount(f"{points}/{name}")
@@ -322,42 +329,6 @@ def groups_of(identifier: str, parent: str = "") -> list[str]:
         top = f"{mount.path}{parent}/{CGROUP_PREFIX}{identifier}"
         found += [directory for directory, _, _ in os.walk(top, topdown=False)]
     return found
-
-
-def _end_processes(left: Sequence[str]) -> None:
-    """Kills what is in a container's groups, and removes them."""
-    for group in left:
-        for text in _processes_in(group):
-            try:
-                ended = os.pidfd_open(int(text))
-            except ProcessLookupError:
-                continue
-            try:
-                if text in _processes_in(group):  # still that process
-                    signal.pidfd_send_signal(ended, signal.SIGKILL)
-                    _thaw(group)
-                    select.select([ended], [], [], _START_SECONDS)
-            except ProcessLookupError:
-                pass
-            finally:
-                os.close(ended)
-    cgroups.remove_soon(cgroups.Cgroup(tuple(left)))
-
-
-def _thaw(group: str) -> None:
-    """What is frozen does not die either in version 1."""
-    path = f"{group}/freezer.state"
-    if os.path.exists(path):
-        with open(path, "w", encoding="ascii") as file:
-            file.write("THAWED")
-
-
-def _processes_in(group: str) -> list[str]:
-    try:
-        with open(f"{group}/cgroup.procs", encoding="ascii") as file:
-            return file.read().split()
-    except OSError:  # removed meanwhile
-        return []
 
 
 def _names(directory: str) -> list[str]:

@@ -108,6 +108,11 @@ class ContainerGroups:
         """The group that the runtime is to make, below these; empty when it is to make none."""
         return "" if self._shared else f"{self._path}/{_INNER}"
 
+    @property
+    def directories(self) -> tuple[str, ...]:
+        """Those that have been made."""
+        return tuple(self._made)
+
     def make(self, device_rules: tuple[str, ...]) -> None:
         """Make the groups and set their limits. Raises ContainerError."""
         setup = self._launcher.setup
@@ -130,7 +135,8 @@ class ContainerGroups:
         except OSError as error:
             raise ContainerError(
                 f"limit what a container may use: {error.strerror}: {error.filename}",
-                hint="is the limit beyond what tierce itself may use, or are cgroups read-only?",
+                hint="is the limit beyond what tierce itself may use, or are cgroups read-only? "
+                "users can limit something where a group is delegated to them",
             ) from error
         if missing:
             raise ContainerError(
@@ -148,7 +154,10 @@ class ContainerGroups:
             cgroups.enter_with_thread(cgroups.Cgroup(tuple(self._made)))
             yield
         finally:
-            cgroups.enter_with_thread(self._launcher.group)
+            # A user may have groups in one hierarchy only, and the launcher none in it.
+            above = tuple(os.path.dirname(directory) for directory in self._made)
+            group = self._launcher.group
+            cgroups.enter_with_thread(group if group.directories else cgroups.Cgroup(above))
 
     def out_of_memory(self, status: int) -> bool:
         """Whether a container that ended with this status did so for lack of memory."""

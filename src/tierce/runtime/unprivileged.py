@@ -19,6 +19,8 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from typing import Any
 
+    from tierce.runtime.groups import GroupSpec
+
 _TTY_GROUP = "gid=5"
 _SYS = "/sys"
 _CGROUPS = "/sys/fs/cgroup"
@@ -51,6 +53,11 @@ def may_make_groups() -> bool:
     if setup.unified is not None:
         paths.append(setup.unified.path + cgroups.own_paths().get((), "/").rstrip("/"))
     return any(os.access(path, os.W_OK) for path in paths)
+
+
+def limits(groups: GroupSpec) -> bool:
+    """Whether groups are for more than devices, which the kernel keeps from users anyway."""
+    return bool(groups.resources.controllers or groups.parent)
 
 
 def adapt(config: dict[str, Any], space: UserNamespace) -> None:
