@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -41,6 +42,15 @@ class Terminal:
     def type(self, text: str) -> None:
         self.seen = ""
         os.write(self.master, text.encode())
+
+    def resize(self, rows: int, columns: int) -> None:
+        """Make the screen another size; the kernel tells the program by SIGWINCH."""
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.process.send_signal(signal.SIGWINCH)
+
+    def restored(self) -> bool:
+        """Whether the terminal's settings are those from before."""
+        return termios.tcgetattr(self.slave) == self.before
 
     def close(self) -> None:
         """End the program, if it has not ended by itself; the third signal kills a container."""

@@ -10,8 +10,10 @@ import threading
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import FrameType
+
+    from tierce.containers.detaching import DetachKeys
 
 _CHUNK = 1 << 16
 
@@ -27,6 +29,10 @@ def _no_log(data: bytes) -> None:
     """What is written nowhere but to the sink."""
 
 
+def _nothing_to_do() -> None:
+    """Without keys, nobody detaches."""
+
+
 class Relay:
     """Runs until the container has ended and all that it wrote is copied.
 
@@ -38,6 +44,8 @@ class Relay:
         self._sources: set[int] = set()
         self._feeders: list[_Feeder] = []
         self._over = False
+        self.detached = False
+        """Whether the keys for that were typed."""
 
         def end() -> None:
             self._over = True
@@ -56,14 +64,33 @@ class Relay:
         self._sources.add(source)
         self._loop.watch(source, select.POLLIN, lambda: self._pass_on(source, sink, log))
 
-    def feed(self, source: int, sink: int) -> None:
+    def receive(self, source: int, deliver: Callable[[bytes], None]) -> None:
+        """Calls `deliver` with each part (of a pipe) or packet (of a socket) that `source` brings.
+
+        Takes over `source`. BrokenPipeError of `deliver` is the end of it.
+        """
+        self._sources.add(source)
+        self._loop.watch(source, select.POLLIN, lambda: self._deliver(source, deliver))
+
+    def feed(
+        self,
+        source: int,
+        sink: int,
+        *,
+        keys: DetachKeys | None = None,
+        most: int = _CHUNK,
+        finish: Callable[[int], None] = os.close,
+    ) -> None:
         """Copies our `source` to what the container reads, `sink`; takes over `sink`.
 
         A container that does not read does not hold up the rest. At the end of the source, or
-        when nobody reads, the sink is closed.
+        when nobody reads, `finish` is called with the sink. With `keys`, these end the relay.
+        No more than `most` bytes are written at once.
         """
         os.set_blocking(sink, False)
-        feeder = _Feeder(self._loop, source, sink)
+        feeder = _Feeder(self._loop, source, sink, finish, most)
+        if keys is not None:
+            feeder.watch_for(keys, self._detach)
         self._feeders.append(feeder)
         self._loop.watch(source, select.POLLIN, feeder.read)
 
@@ -76,30 +103,46 @@ class Relay:
 
         self._loop.watch(descriptor, select.POLLIN, read)
 
-    def run(self) -> None:
-        """Copies until the end; what was taken over is closed then."""
+    def run(self, *, linger: bool = True) -> None:
+        """Copies until the end; what was taken over is closed then.
+
+        Without `linger`, what has been written before the end is copied, and what processes
+        write that still have the streams after the end is not waited for.
+        """
         try:
-            while not self._over or self._sources:
+            while not self.detached and (not self._over or (linger and self._sources)):
                 self._loop.turn()
+            while not self.detached and self._sources and self._loop.turn(0):
+                pass
         finally:
             for feeder in self._feeders:
                 feeder.finish()
             for source in self._sources:
                 os.close(source)
 
+    def _detach(self) -> None:
+        self.detached = True
+
     def _pass_on(self, source: int, sink: int, log: Callable[[bytes], None]) -> None:
+        def deliver(data: bytes) -> None:
+            log(data)
+            _write_all(sink, data)
+
+        self._deliver(source, deliver)
+
+    def _deliver(self, source: int, deliver: Callable[[bytes], None]) -> None:
         try:
             data = os.read(source, _CHUNK)
         except BlockingIOError:
             return
         except OSError as error:
-            if error.errno != errno.EIO:  # how a terminal says that the other side is closed
+            # How terminals and sockets say that the other side is closed.
+            if error.errno not in {errno.EIO, errno.ECONNRESET}:
                 raise
             data = b""
         try:
             if data:
-                log(data)
-                _write_all(sink, data)
+                deliver(data)
                 return
         except BrokenPipeError:
             pass
@@ -123,39 +166,60 @@ class _Loop:
         if self._actions.pop(descriptor, None) is not None:
             self._poll.unregister(descriptor)
 
-    def turn(self) -> None:
-        """Waits once. An action may have taken away what is ready, too."""
-        for descriptor, _ in self._poll.poll():
+    def turn(self, milliseconds: int | None = None) -> bool:
+        """Waits once, for so long at most; says whether something was ready.
+
+        An action may have taken away what is ready, too.
+        """
+        ready = self._poll.poll(milliseconds)
+        for descriptor, _ in ready:
             if action := self._actions.get(descriptor):
                 action()
+        return bool(ready)
 
 
 class _Feeder:
     """Reads from us only as fast as the container reads."""
 
-    def __init__(self, loop: _Loop, source: int, sink: int) -> None:
+    def __init__(
+        self, loop: _Loop, source: int, sink: int, close: Callable[[int], None], most: int
+    ) -> None:
         self._loop = loop
         self._source = source
         self._sink = sink
+        self._close = close
+        self._most = most
         self._waiting = b""
+        self._keys: DetachKeys | None = None
+        self._detach: Callable[[], None] = _nothing_to_do
+
+    def watch_for(self, keys: DetachKeys, detach: Callable[[], None]) -> None:
+        """Calls `detach` when the keys are typed, which do not go to the container."""
+        self._keys = keys
+        self._detach = detach
 
     def read(self) -> None:
         try:
-            self._waiting = os.read(self._source, _CHUNK)
+            self._waiting = os.read(self._source, self._most)
         except BlockingIOError:
             return
         except OSError as error:
             if error.errno != errno.EIO:  # our terminal has gone
                 raise
             self._waiting = b""
+        if not self._waiting:
+            self.finish()
+            return
+        if self._keys is not None:
+            self._waiting, detached = self._keys.filter(self._waiting)
+            if detached:
+                self._detach()
         if self._waiting:
             self.write()
-        else:
-            self.finish()
 
     def write(self) -> None:
         try:
-            written = os.write(self._sink, self._waiting)
+            written = os.write(self._sink, self._waiting[: self._most])
         except BlockingIOError:
             written = 0
         except OSError:  # the container has closed its side, or is gone
@@ -174,24 +238,25 @@ class _Feeder:
         if self._sink >= 0:
             self._loop.forget(self._source)
             self._loop.forget(self._sink)
-            os.close(self._sink)
+            self._close(self._sink)
             self._sink = -1
 
 
 class SignalPipe:
     """While it is open, signals to this process come out of a pipe instead of acting on it.
 
-    Outside of the main thread, where Python allows no handlers, nothing comes.
+    These are those that are passed on to a container, and `more`, or `only` some. Outside of the
+    main thread, where Python allows no handlers, nothing comes.
     """
 
-    def __init__(self, *more: int) -> None:
+    def __init__(self, *more: int, only: Sequence[int] | None = None) -> None:
         self.reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
         self._handlers: dict[int, object] = {}
         self._previous = -1
         if threading.current_thread() is threading.main_thread():
             self._previous = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-            for number in (*_FORWARDED, *more):
+            for number in (*_FORWARDED, *more) if only is None else only:
                 self._handlers[number] = signal.signal(number, _nothing)
 
     def __enter__(self) -> SignalPipe:

@@ -50,6 +50,44 @@ def open_in_root(root_fd: int, path: str, flags: int, mode: int = 0) -> int:
     raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN), path)
 
 
+def stat_in_root(root_fd: int, path: str) -> os.stat_result | None:
+    """What stat(2) says of a path in a root, links followed; None where there is nothing."""
+    try:
+        descriptor = open_in_root(root_fd, path, os.O_PATH)
+    except OSError:
+        return None
+    try:
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_in_root(root_fd: int, path: str, limit: int) -> bytes | None:
+    """The first `limit` bytes of a regular file in a root; None for what is none, or absent.
+
+    A device is not opened, not even by a race: opening one may do something.
+    """
+    try:
+        found = open_in_root(root_fd, path, os.O_PATH)
+    except OSError:
+        return None
+    try:
+        if not stat.S_ISREG(os.fstat(found).st_mode):
+            return None
+        try:
+            descriptor = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:  # /proc is of a PID namespace that we are not in
+            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+            descriptor = open_in_root(root_fd, path, flags)
+        with open(descriptor, "rb") as file:
+            same = os.path.samestat(os.fstat(descriptor), os.fstat(found))
+            return file.read(limit) if same else None
+    except OSError:
+        return None
+    finally:
+        os.close(found)
+
+
 def walk_in_root(root_fd: int, path: str, flags: int, mode: int = 0) -> int:
     """What `open_in_root` does, without openat2.
 

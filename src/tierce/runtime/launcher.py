@@ -27,20 +27,24 @@ import queue
 import signal
 import threading
 import time
+from contextlib import contextmanager
 
 from tierce.errors import RuntimeUnavailable
 from tierce.linux import cgroups, mounts, namespaces
+from tierce.runtime.ending import GUARD, end_processes
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import TypeVar
 
     Result = TypeVar("Result")
 
-_INIT = "trap '' CHLD; mount -t proc proc /proc && exec cat"
-"""Process 1: ignoring SIGCHLD, it has its orphans reaped by the kernel. The new /proc shows the
-namespace's processes, as runtimes expect; only a process in the namespace can mount that."""
+_INIT = "mount -t proc proc /proc && cat; exit"
+"""Process 1. While the shell waits for cat, it reaps whatever becomes its child: what is left to
+itself by `container exec`, for which the kernel would else wait at the end of a container. (Debian's
+shell does not ignore SIGCHLD, whatever `trap` says.) The new /proc shows the namespace's processes,
+as runtimes expect; only a process in the namespace can mount that."""
 
 _HELLO = b"\n"
 """Sent to process 1, which sends it back when it is ready."""
@@ -60,8 +64,13 @@ class Launcher:
     but not in a process forked from this one.
     """
 
-    def __init__(self, directory: str, device_rules: Iterable[str] = ()) -> None:
+    def __init__(
+        self, directory: str, device_rules: Iterable[str] = (), *, shares_processes: bool = False
+    ) -> None:
         """`directory` exists and is the one for all launchers of a store.
+
+        With `shares_processes` there is no PID namespace, for a container that sees processes
+        outside. What is left of it is ended by its groups, by a process that outlives this one.
 
         With `device_rules` (in the form of cgroup-v1/devices.rst) the launcher enters a cgroup
         of its own, if there is a version 1 with a device controller.
@@ -83,6 +92,7 @@ class Launcher:
         """What the launcher's thread is in."""
         self._removed_later: list[str] = []
         self._failure: Exception | None = None
+        self._shares_processes = shares_processes
         arguments = (tuple(device_rules),)
         self._thread = threading.Thread(target=self._serve, args=arguments, daemon=True)
         self._thread.start()
@@ -225,7 +235,8 @@ class Launcher:
 
     def _unshare(self, setup: cgroups.CgroupSetup) -> int:
         """Makes the namespaces and starts process 1; returns where that tells how it went."""
-        namespaces.unshare(namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID)
+        own = namespaces.CLONE_NEWPID if not self._shares_processes else 0
+        namespaces.unshare(namespaces.CLONE_NEWNS | own)
         namespaces.make_private()
         if hidden := setup.unified_in_conflict:
             # Covered, not unmounted: crun makes directories there, which end with this mount.
@@ -234,7 +245,7 @@ class Launcher:
         started, tells = os.pipe()
         try:
             self._init = self.spawn(
-                ["sh", "-c", _INIT],
+                ["sh", "-c", GUARD if self._shares_processes else _INIT, "sh", self.directory],
                 program="/bin/sh",
                 environment=dict(os.environ),
                 stdin=lifeline,
@@ -277,9 +288,26 @@ def sweep(directory: str) -> None:
             continue
         try:
             if _is_at(lock, f"{path}/{_LOCK}"):
-                _remove(path, _groups_of(path))
+                groups = _groups_of(path)
+                end_processes(groups.directories)
+                _remove(path, groups)
         finally:
             os.close(lock)
+
+
+@contextmanager
+def private_directory(parent: str) -> Iterator[str]:
+    """A new directory that only we can enter, removed with the files in it after the block.
+
+    `parent` is the directory for all launchers: `sweep` removes it if this process is killed.
+    """
+    path, lock = _locked_directory(parent)
+    try:
+        os.chmod(path, 0o700)
+        yield path
+    finally:
+        _remove_tree(path)
+        os.close(lock)
 
 
 def is_alive(directory: str, name: str) -> bool:

@@ -1,0 +1,25 @@
+"""The processes of running containers: commands in them, and their streams."""
+
+from __future__ import annotations
+
+from tierce.containers import executing
+from tierce.containers.executing import ExecRequest
+from tierce.containers.foreground import Streams
+from tierce.containers.stop import resolve
+from tierce.store import Store
+
+__all__ = ["ExecRequest", "Processes", "Streams"]
+
+
+class Processes:
+    """What runs in the containers of one store, which are named as in `Containers`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def execute(self, name: str, request: ExecRequest, streams: Streams | None = None) -> int:
+        """Run a command in a container; its exit status, 0 when it is detached.
+
+        Raises as `executing.execute`.
+        """
+        return executing.execute(self._store, resolve(self._store, name), request, streams)

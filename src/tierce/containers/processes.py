@@ -1,0 +1,118 @@
+"""The processes in a running container, by the numbers that this machine has for them."""
+
+from __future__ import annotations
+
+import os
+
+from tierce.containers.following import Running
+from tierce.containers.state import RUNNING, ContainerState
+from tierce.linux import cgroups
+from tierce.runtime.monitor import CGROUP_PREFIX
+from tierce.store import Store
+from tierce.store.containers import ContainerRow
+
+RECORD = "exec-"
+"""What files begin with that hold the number of a command's process, named by its id."""
+
+
+def record_directory(store: Store, row: ContainerRow, state: ContainerState) -> str:
+    """Where the files with the numbers of such processes are; it goes with the container."""
+    if state.detached:
+        return f"{store.paths.detached}/{row.id}"
+    return f"{store.paths.bundles}/{state.launcher}"
+
+
+def processes_of(store: Store, row: ContainerRow) -> list[int]:
+    """All processes of a container, in the order of their numbers; none when it does not run."""
+    with Running(store, row) as running:
+        first = running.pid
+    return _group_members(first) if first else []
+
+
+def _group_members(first: int) -> list[int]:
+    """What is in the container's groups and in its PID namespace, or in one below.
+
+    The runtime of a container in the foreground is in the groups, too, and in no such namespace.
+    """
+    found: set[int] = set()
+    try:
+        paths = cgroups.own_paths(first)
+        outer = os.readlink(f"/proc/{first}/ns/pid")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    for mount in cgroups.detect().mounts:
+        path = paths.get(mount.controllers if mount.version == 1 else (), "")
+        if CGROUP_PREFIX not in path:
+            continue
+        for directory, _, _ in os.walk(f"{mount.path}{path}"):
+            try:
+                with open(f"{directory}/cgroup.procs", encoding="ascii") as file:
+                    found.update(int(line) for line in file)
+            except OSError:  # removed meanwhile
+                continue
+        break
+    level = len(_numbers(first))
+    return sorted(
+        pid
+        for pid in found
+        if len(numbers := _numbers(pid)) > level
+        or (len(numbers) == level and _namespace(pid) == outer)
+    )
+
+
+def exec_ids(store: Store, row: ContainerRow) -> list[str]:
+    """The ids of the commands that run in a container beside its own."""
+    state = ContainerState.decode(row.state)
+    if not row.running or state.status != RUNNING:
+        return []
+    try:
+        names = os.listdir(record_directory(store, row, state))
+    except FileNotFoundError:
+        return []
+    records = [name for name in names if name.startswith(RECORD)]
+    if not records:
+        return []
+    # The runtime writes the numbers that it sees: in the foreground, it is a namespace deeper.
+    level = 0 if state.detached else 1
+    alive = {
+        numbers[level] for pid in processes_of(store, row) if len(numbers := _numbers(pid)) > level
+    }
+    found: list[str] = []
+    for name in records:
+        path = f"{record_directory(store, row, state)}/{name}"
+        try:
+            with open(path, encoding="ascii") as file:
+                text = file.read().strip()
+        except FileNotFoundError:
+            continue
+        if text in alive:
+            found.append(name.removeprefix(RECORD))
+        elif text:
+            _forget(path)
+    return sorted(found)
+
+
+def _forget(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def _numbers(pid: int) -> list[str]:
+    """The numbers of a process in each PID namespace that it is in, ours first."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if line.startswith("NSpid:"):
+                    return line.split()[1:]
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return []
+
+
+def _namespace(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
