@@ -258,6 +258,7 @@ def _keep(master: int) -> None:
 
     Otherwise these would be told that it was hung up. What they write to it is thrown away.
     """
+    os.set_blocking(master, True)  # as cat expects it
     nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     actions = [(os.POSIX_SPAWN_DUP2, master, 0)]
     actions += [(os.POSIX_SPAWN_DUP2, nothing, number) for number in (1, 2)]
