@@ -377,25 +377,3 @@ def test_nobody_ends_a_running_container_by_the_internal_command(program: Tierce
     identifier = start(program, "--name", "up", BASE, "sleep", "600")
     program.run("container", "cleanup", identifier)
     assert state(program, "up") == "running"
-
-
-@pytest.mark.parametrize("part", range(20))
-def test_killed_command_leaves_no_container_without_an_owner(program: Tierce, part: int) -> None:
-    """SIGKILL at one of twenty instants of run -d, stop and rm."""
-    delay = 0.02 + part * 0.015
-    for words in (("run", "-d", "--name", "c", BASE, "sleep", "600"), ("stop", "-t", "0", "c"),
-                  ("rm", "-f", "c")):  # fmt: skip
-        process = program.start(*words)
-        try:
-            process.communicate(timeout=delay)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-    listed = program.run("ps", "-a", "--format", "{{.Names}} {{.State}}").stdout.split()
-    assert listed in (
-        [],
-        *(["c", state] for state in ("created", "running", "exited")),
-    )
-    with Store.open(program.root) as store:
-        running = {row.id for row in store.containers.list() if row.running}
-        assert set(os.listdir(store.paths.detached)) == running
