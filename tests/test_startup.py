@@ -71,7 +71,7 @@ def test_version_loads_only_the_command_line(opened: Path) -> None:
 
 def test_image_ls_loads_rows_of_the_store_and_nothing_that_works_on_layers(opened: Path) -> None:
     loaded = imported_by(opened, "image", "ls")
-    assert rooms(loaded) <= {"cli", "client", "errors", "oci", "store", "values"}
+    assert rooms(loaded) <= {"cli", "client", "errors", "lean", "oci", "store", "values"}
     assert not [name for name in loaded if name.startswith("tierce.cli.progress")]
     assert {name for name in loaded if name.startswith(("tierce.oci.", "tierce.store."))} == {
         "tierce.oci.digest",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import select
-import signal
 import time
 
 from tierce.containers.state import ContainerState
 from tierce.containers.sweep import finish, lock_name
 from tierce.errors import ContainerError
+from tierce.lean import signal
 from tierce.linux import inotify
 from tierce.linux.process import children, number_of
 from tierce.runtime.crun import PID_FILE

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 
 from tierce.containers.relay import Insistence, Relay, SignalPipe
 from tierce.containers.terminal import ConsoleSocket, RawMode, copy_size
+from tierce.lean import signal
 from tierce.runtime.crun import Container
 from tierce.values import Value
 

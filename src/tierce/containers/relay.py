@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import select
-import signal
 import threading
+
+from tierce.lean import signal
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-
 from tierce.errors import InvalidValue
+from tierce.lean import signal
 
 
 def parse_signal(text: str) -> int:
@@ -20,7 +19,7 @@ def parse_signal(text: str) -> int:
             number += int(rest)
             if signal.SIGRTMIN <= number <= signal.SIGRTMAX:
                 return number
-    try:
-        return int(signal.Signals[name])
-    except KeyError:
-        raise InvalidValue(f"invalid signal: {text}", value=text) from None
+    found = None if name.startswith("SIG_") else getattr(signal, name, None)
+    if found is None:
+        raise InvalidValue(f"invalid signal: {text}", value=text)
+    return int(found)

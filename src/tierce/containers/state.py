@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+from tierce.lean import json
 from tierce.oci.config import Healthcheck
 from tierce.values import Value
 
@@ -98,6 +97,7 @@ class ContainerState(Value):
     def health_check(self) -> Healthcheck | None:
         """How to see whether the container is well; None when nobody is to."""
         return None if self.health is None else Healthcheck(*self.health)
+
     rights: tuple[tuple[str, Any], ...] = ()
 
     @property

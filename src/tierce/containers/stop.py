@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 
 from tierce.containers.following import Running
 from tierce.containers.names import check_name
@@ -12,6 +11,7 @@ from tierce.containers.start import start
 from tierce.containers.state import RUNNING, ContainerState
 from tierce.containers.sweep import find, finish, lock_name, remove, settle
 from tierce.errors import Conflict, ContainerError, NotFound
+from tierce.lean import signal
 from tierce.linux import cgroups
 from tierce.runtime.monitor import CGROUP_PREFIX
 from tierce.store import Store

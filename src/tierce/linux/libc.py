@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from tierce import lean
+
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from typing import Any
@@ -24,14 +26,10 @@ def call(function: str, *arguments: Argument, path: str | None = None) -> int:
     Text is passed as the file system encodes it, None as a null pointer. `path` goes into the
     OSError, so that its message says what the call was about.
     """
-    # ctypes takes 2 ms to import, and most commands get by without; a library object, 12 µs.
-    import ctypes
-
-    library = ctypes.CDLL(None, use_errno=True)
-    converted = [_converted(argument) for argument in arguments]
-    result: int = getattr(library, function)(*converted)
+    foreign = lean.foreign  # loaded by the first call: most commands get by without
+    result: int = foreign.function(function)(*[_converted(each) for each in arguments])
     if result < 0:
-        number = ctypes.get_errno()
+        number = foreign.get_errno()
         raise OSError(number, os.strerror(number), path)
     return result
 
@@ -43,8 +41,6 @@ def syscall(number: int, *arguments: Argument, path: str | None = None) -> int:
 
 def _converted(argument: Argument) -> Any:
     """Integers become longs: as C's varargs, an `int` would leave the upper half undefined."""
-    import ctypes  # as in `call`
-
     if isinstance(argument, int):
-        return ctypes.c_long(argument)
+        return lean.foreign.Long(argument)
     return argument if argument is None or isinstance(argument, bytes) else os.fsencode(argument)

@@ -7,9 +7,8 @@ absent, unknown fields are ignored, and text that is not Unicode gets U+FFFD.
 
 from __future__ import annotations
 
-import json
-
 from tierce.errors import InvalidValue
+from tierce.lean import json
 
 TYPE_CHECKING = False  # `typing` itself is costly to import; type checkers know the name
 if TYPE_CHECKING:
@@ -147,17 +146,20 @@ def dump(document: Any, *, indent: int | None = None) -> bytes:
     The order of the members is the caller's. Go leaves non-ASCII text alone but escapes what
     could end a script element in HTML.
     """
-    text = json.dumps(
-        document,
-        ensure_ascii=False,
-        allow_nan=False,
-        indent=indent,
-        separators=(",", ":") if indent is None else (",", ": "),
-    )
+    if indent is None:
+        text = json.dumps(document, ascii_only=False, allow_nan=False, separators=(",", ":"))
+    else:
+        text = _indented(document, indent)
     for character in "<>&\u2028\u2029":
         if character in text:
             text = text.replace(character, f"\\u{ord(character):04x}")
     return text.encode()
+
+
+def _indented(document: Any, indent: int) -> str:
+    import json  # 4 ms, for what is made for people to read
+
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=indent)
 
 
 def _unicode(text: str) -> str:

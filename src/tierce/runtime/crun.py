@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 from contextlib import nullcontext
 
+from tierce.lean import signal
 from tierce.linux.process import bounding_capabilities, children, start_time
 from tierce.runtime import bundle, capabilities, executable, unprivileged
 from tierce.runtime.container import ContainerSpec, write_bundle

@@ -7,11 +7,11 @@ What was found out is remembered until the next boot, or until a runtime or tier
 
 from __future__ import annotations
 
-import json
 import os
 
 import tierce
 from tierce.errors import RuntimeUnavailable, TierceError, UsageError
+from tierce.lean import json
 from tierce.linux.mounts import MountSpec
 from tierce.runtime import bundle, capabilities, unprivileged
 from tierce.runtime.crun import Engine

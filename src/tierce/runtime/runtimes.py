@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 
+from tierce.lean import json
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values

@@ -9,8 +9,9 @@ that a C library must be able to probe for are there with ENOSYS.
 
 from __future__ import annotations
 
-import json
 import os
+
+from tierce.lean import json
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 
+from tierce.lean.path import Path
 from tierce.store.failures import reported
 from tierce.store.trash import remove_tree
 from tierce.values import Value

@@ -9,11 +9,11 @@ that: see `durability`.
 from __future__ import annotations
 
 import os
-import sqlite3
 import threading
 from contextlib import contextmanager
 
 from tierce.errors import StoreError, StoreFull, StoreVersion
+from tierce.lean import sqlite3
 from tierce.store.failures import store_error
 from tierce.store.reserve import Reserve
 from tierce.store.schema import MIGRATIONS, VERSION

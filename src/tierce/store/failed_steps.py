@@ -6,11 +6,11 @@ run another process in its place. Never kept are the values of secrets and the s
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
 from tierce.errors import InvalidValue
+from tierce.lean import json
 from tierce.values import Value
 
 TYPE_CHECKING = False

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import sqlite3
 from contextlib import contextmanager
 
 from tierce.errors import StoreError, StoreFull
+from tierce.lean import sqlite3
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -39,10 +39,11 @@ from __future__ import annotations
 
 import os
 
+from tierce.lean.path import Path
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from tierce.oci.digest import Digest
 
@@ -58,8 +59,7 @@ class Paths:
     """The paths of one store. Nothing is created here; see `create`.
 
     What lists and builds open in any case is text. Everything else is a `Path`, and none is made
-    before the first one is asked for: `pathlib` takes 6 ms to import, with all of `re` and
-    `urllib.parse`.
+    before the first one is asked for.
     """
 
     root: Path
@@ -102,8 +102,6 @@ class Paths:
             return getattr(self, name)
 
     def _make(self) -> None:
-        from pathlib import Path  # costly, see above
-
         run = Path(self._run)
         self.run = run
         self.mounts = run / "mounts"

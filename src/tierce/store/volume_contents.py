@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from tierce.layer.apply import apply_items
+from tierce.lean.path import Path
 from tierce.store.snapshots.overlay import give_root_attributes
 
 TYPE_CHECKING = False

@@ -6,12 +6,12 @@ before it; who uses a volume has a row as well, which goes with that of the cont
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
 from tierce import store
 from tierce.errors import Conflict, InvalidValue, NotFound
+from tierce.lean import json
 from tierce.store.failures import reported
 from tierce.values import Value
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
-from pathlib import Path
 
 from tierce import layer
 from tierce.errors import StoreError
+from tierce.lean.path import Path
 from tierce.linux.mounts import mount_spec, umount2
 from tierce.linux.namespaces import CLONE_NEWNS, make_private, unshare
 from tierce.linux.process import effective_capabilities
