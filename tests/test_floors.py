@@ -22,7 +22,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "distribution": ("store",),
     "archive": ("store",),
     "runtime": ("store",),
-    "containers": ("runtime",),
+    "containers": ("runtime", "archive"),
     "graph": ("oci",),
     "solver": ("graph",),
     "dockerfile": ("oci", "graph"),

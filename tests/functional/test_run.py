@@ -72,7 +72,7 @@ def test_process_ended_by_a_signal_gives_128_and_its_number(shared: Tierce) -> N
         (("--bogus", BASE), 125, "unknown flag: --bogus"),
         (("--network", "nowhere", BASE), 125, "network nowhere: not supported"),
         (("-w", "relative", BASE), 125, "it needs to be an absolute path"),
-        (("-v", "name:/data", BASE), 125, "named volumes are not supported"),
+        (("-v", "na?me:/data", BASE), 125, "includes invalid characters for a local volume name"),
         (("--name", "a/b", BASE), 125, "Invalid container name (a/b)"),
         (("--mount", "type=bind,src=/not/there,dst=/x", BASE), 125, "does not exist: /not/there"),
         (("--env-file", "/not/there", BASE), 125, "open /not/there: no such file"),

@@ -19,7 +19,7 @@ from tierce.linux.mounts import MountSpec
 from tierce.oci.config import ContainerConfig
 from tierce.oci.digest import Digest
 from tierce.oci.platform import Platform
-from tierce.runtime import capabilities
+from tierce.runtime import capabilities, stubs
 from tierce.runtime.bundle import DEFAULT_PATH, BindMount, Isolation, ProcessSpec, TmpfsMount
 from tierce.runtime.container import ContainerSpec
 from tierce.store import Store
@@ -194,6 +194,7 @@ def spec_of(
             size=size,
         ),
         isolation=isolation,
+        stubs=f"{directory_of(store, row.id)}/{stubs.NAME}",
         binds=(*mounts, *(_bind(*bind) for bind in state.binds), *mounts_of(store, state)),
         files=network.files((*step.hosts, *state.hosts), host_network=isolation.host_network),
         network=network.namespace,

@@ -18,7 +18,7 @@ from tierce.containers.leaving import leave
 from tierce.containers.state import EXITED, REMOVING, RUNNING, STARTING, ContainerState
 from tierce.errors import NotFound
 from tierce.linux.process import boot_id
-from tierce.runtime import detached
+from tierce.runtime import detached, stubs
 from tierce.runtime.launcher import is_alive
 from tierce.runtime.monitor import ENDED, ProcessId, exit_status, monitors_of
 from tierce.store import Store
@@ -134,6 +134,16 @@ def finish(store: Store, identifier: str, *, monitored: bool = False) -> None:
     leave(store, row.id)
     if state.remove:
         remove(store, row)
+    else:
+        clear_stubs(store, row)
+
+
+def clear_stubs(store: Store, row: ContainerRow) -> None:
+    """Takes out of the writable layer what was made there for mounts that are no more."""
+    path = f"{store.paths.container(row.id)}/{stubs.NAME}"
+    if row.snapshot is not None and os.path.exists(path):
+        active = store.snapshots.get_active(row.snapshot)
+        stubs.remove_written(store.snapshots.writable(active), path)
 
 
 def tell_end(directory: str, status: int) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tierce.layer.host import root_entry
     from tierce.layer.index import LayerIndex
     from tierce.layer.limits import Limits
+    from tierce.layer.live import LiveLayer
     from tierce.layer.sources import DirectoryLayer, IndexLayer
     from tierce.layer.unchanged import drop_unchanged
     from tierce.layer.view import MergedView
@@ -27,6 +28,7 @@ __all__ = [
     "IndexLayer",
     "LayerIndex",
     "Limits",
+    "LiveLayer",
     "MergedView",
     "apply_layer",
     "drop_unchanged",
@@ -46,6 +48,7 @@ _HOMES = {
     "IndexLayer": "sources",
     "LayerIndex": "index",
     "Limits": "limits",
+    "LiveLayer": "live",
     "MergedView": "view",
     "apply_layer": "apply",
     "drop_unchanged": "unchanged",

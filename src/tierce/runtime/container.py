@@ -60,6 +60,7 @@ class ContainerSpec(Value):
     `root` is mounted in order, one mount over the other; `directories` are made in it if absent.
     `network` is a descriptor of the network namespace to join, -1 for one of the isolation's kind.
     When the environment of the process holds secrets, it is `private`: that is in memory, too.
+    What is made in the root for mounts is noted in the file `stubs`, if that is not empty.
     """
 
     root: tuple[MountSpec, ...]
@@ -72,6 +73,7 @@ class ContainerSpec(Value):
     private: bool = False
     groups: GroupSpec | None = None
     network: int = -1
+    stubs: str = ""
 
 
 def write_bundle(
@@ -93,7 +95,12 @@ def write_bundle(
     """
     root.mount(spec.root)
     identity = resolve_user(spec.process.user, root.read)
-    for path in ("/proc", "/dev", "/sys", *spec.directories):
+    for path in ("/proc", "/dev", "/sys"):
+        if spec.stubs:
+            root.make_stub(path, directory=True)
+        else:
+            root.make_directory(path)
+    for path in spec.directories:
         root.make_directory(path)
     root.make_directory(spec.process.cwd, uid=identity.uid, gid=identity.gid)
     if not (spec.binds or spec.secrets):
@@ -121,6 +128,8 @@ def write_bundle(
         unprivileged.adapt(config, space)
     with open(f"{private}/config.json", "w", encoding="utf-8") as file:
         json.dump(config, file)
+    if spec.stubs:
+        root.note_stubs(spec.stubs)
     return private
 
 

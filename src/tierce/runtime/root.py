@@ -14,7 +14,8 @@ from tierce.errors import ContainerError
 from tierce.linux import mounts
 from tierce.linux.mounts import MountSpec
 from tierce.linux.rootfs import open_in_root, read_in_root, stat_in_root
-from tierce.values import Value
+from tierce.runtime import stubs
+from tierce.runtime.stubs import Stub
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -23,33 +24,11 @@ if TYPE_CHECKING:
 _FILE_LIMIT = 10 << 20
 """Bytes of /etc/passwd and /etc/group that are read; the files come from whoever made the image."""
 
-_ORIGIN = ("trusted.overlay.origin", "trusted.overlay.impure", "user.overlay.origin")
-"""What the kernel writes on a directory that it copies up (overlayfs.rst, "Non-directories")."""
-
-_OPAQUE = frozenset({"trusted.overlay.opaque", "user.overlay.opaque"})
-"""What is on a directory that was removed and made again: nothing below is seen in it."""
-
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
 _MEMORY_LIMIT = 64 << 20
 """Bytes in a container's directory in memory, which holds its secrets."""
 
 _LINK_LIMIT = 40
 """Symbolic links in one path, as in the kernel."""
-
-
-class Stub(Value):
-    """A file or directory that was made in the root only so that something is mounted on it.
-
-    `path` is relative to the root and free of links. The times are in nanoseconds: those of the
-    parent directory before and after.
-    """
-
-    path: str
-    directory: bool
-    atime_before: int
-    mtime_before: int
-    mtime_after: int
 
 
 class ContainerRoot:
@@ -161,6 +140,7 @@ class ContainerRoot:
             parent = os.path.dirname(part) or "."
             before = os.stat(parent, dir_fd=self._descriptor)
             self._note_copies(parent)
+            whiteout = bool(self._upper) and stubs.is_whiteout(f"{self._upper}/{part}")
             if directory or part != missing[-1]:
                 os.mkdir(part, 0o755, dir_fd=self._descriptor)
             else:
@@ -175,6 +155,7 @@ class ContainerRoot:
                     before.st_atime_ns,
                     before.st_mtime_ns,
                     after.st_mtime_ns,
+                    whiteout,
                 )
             )
 
@@ -184,12 +165,12 @@ class ContainerRoot:
         The parent directory gets the times back that it had before; if the container has changed
         it since, those of that change.
         """
-        while self._stubs:
-            stub = self._stubs.pop()
-            try:
-                self._remove_stub(stub)
-            except OSError:  # not empty, or the container has put something else there
-                continue
+        stubs.remove_stubs(self._descriptor, self._stubs)
+        self._stubs = []
+
+    def note_stubs(self, path: str) -> None:
+        """Writes down what was made, for when nobody is there to remove it: see `stubs`."""
+        stubs.write(path, self._stubs, self._copied)
 
     def close(self) -> None:
         """Unmounts everything. Idempotent."""
@@ -214,24 +195,6 @@ class ContainerRoot:
             except NotADirectoryError:
                 os.unlink(point)
 
-    def _remove_stub(self, stub: Stub) -> None:
-        """Raises OSError when it is no longer a stub."""
-        directory, _, name = stub.path.rpartition("/")
-        parent = _open_below(self._descriptor, directory)
-        try:
-            now = os.stat(parent)
-            status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-            if stub.directory:
-                os.rmdir(name, dir_fd=parent)
-            elif stat.S_ISREG(status.st_mode) and status.st_size == 0:
-                os.unlink(name, dir_fd=parent)
-            else:
-                return
-            mtime = stub.mtime_before if now.st_mtime_ns == stub.mtime_after else now.st_mtime_ns
-            os.utime(parent, ns=(stub.atime_before, mtime))
-        finally:
-            os.close(parent)
-
     def _note_copies(self, directory: str) -> None:
         """Keeps in mind what directories are like that a stub will bring into the upper layer.
 
@@ -244,25 +207,15 @@ class ContainerRoot:
             path = "/".join(parts[:count])
             if os.path.lexists(f"{self._upper}/{path}"):
                 return
-            self._copied.setdefault(path, _state(f"{self.path}/{path}"))
+            self._copied.setdefault(path, stubs.state_of(f"{self.path}/{path}"))
 
     def _remove_copies(self) -> None:
         """Takes directories out of the upper layer that stubs brought there, if they are unchanged.
 
         They would be in the layer of a step that has changed nothing.
         """
-        if not self._copied:
-            return
-        upper = os.open(self._upper, _DIRECTORY)
-        try:
-            # The inner ones before those that they are in.
-            for path in sorted(self._copied, reverse=True):
-                try:
-                    _remove_copy(upper, path, self._copied[path])
-                except OSError:  # there is something in it, or it is gone
-                    continue
-        finally:
-            os.close(upper)
+        if self._copied:
+            stubs.remove_copies(self._upper, self._copied)
         self._copied.clear()
 
     def _mount_all(self, specs: Iterable[MountSpec], point: str) -> None:
@@ -333,55 +286,3 @@ class ContainerRoot:
         except FileNotFoundError:
             return False
         return True
-
-
-def _open_below(directory: int, path: str, *, merged: bool = False) -> int:
-    """Opens a directory below another one, by way of directories alone.
-
-    The container may have put links where stubs were made. With `merged`, a directory in which
-    nothing is seen of lower layers is refused, too. Raises OSError.
-    """
-    current = os.dup(directory)
-    for part in path.split("/") if path else ():
-        try:
-            inner = os.open(part, _DIRECTORY, dir_fd=current)
-        finally:
-            os.close(current)
-        current = inner
-        if merged and not _OPAQUE.isdisjoint(os.listxattr(current)):
-            os.close(current)
-            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
-    # Those that are only a path cannot be written to, nor have their times set.
-    try:
-        return os.open(".", _DIRECTORY, dir_fd=current)
-    finally:
-        os.close(current)
-
-
-def _remove_copy(upper: int, path: str, state: tuple[object, ...]) -> None:
-    """Removes a directory of the upper layer if it has this state, and is empty. Raises OSError."""
-    directory, _, name = path.rpartition("/")
-    parent = _open_below(upper, directory, merged=True)
-    try:
-        before = os.stat(parent)
-        copy = os.open(name, _DIRECTORY, dir_fd=parent)
-        try:
-            unchanged = _state(copy) == state
-        finally:
-            os.close(copy)
-        if unchanged:
-            os.rmdir(name, dir_fd=parent)
-            os.utime(parent, ns=(before.st_atime_ns, before.st_mtime_ns))
-    finally:
-        os.close(parent)
-
-
-def _state(directory: str | int) -> tuple[object, ...]:
-    """All that a layer says of a directory, and what overlayfs notes there but for its origin."""
-    status = os.stat(directory)
-    noted = {
-        name: os.getxattr(directory, name)
-        for name in os.listxattr(directory)
-        if name not in _ORIGIN
-    }
-    return status.st_mode, status.st_uid, status.st_gid, status.st_mtime_ns, noted

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from tierce.layer.entry import Entry, Item
+    from tierce.layer.entry import Entry, Item, LiveItem
     from tierce.store.blobs import Blobs
     from tierce.store.database import Database
     from tierce.store.leases import Leases
@@ -210,7 +210,7 @@ class Layers:
         tar = str(self.ensure_tar(diff_id))
         return ((entry, _content(entry, tar)) for entry in self.index(diff_id))
 
-    def write(self, items: Iterable[Item], *, clamp_mtime: int | None = None) -> Measured:
+    def write(self, items: Iterable[LiveItem], *, clamp_mtime: int | None = None) -> Measured:
         """Store items as a layer: a blob with an index. See `write_layer`. Raises as that does."""
         with self._blobs.writer(media_type=OCI_LAYER) as writer:
             written = write_layer(items, writer.write_unhashed, clamp_mtime=clamp_mtime)

@@ -12,11 +12,12 @@ from tierce.store.snapshots.base import FS_NAME, IMAGE_NAME, LAYER, TREE, TREE_N
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
     from tierce.layer.entry import Entry
+    from tierce.layer.live import LiveLayer
     from tierce.layer.pipeline import Sink
     from tierce.layer.sources import IndexLayer, LayerSource
     from tierce.layer.view import MergedView, Tree
@@ -146,8 +147,30 @@ class SnapshotFiles:
         top, *parents = self._directories(numbers)
         return self._snapshotter.directories(top, parents)
 
-    def view(self, chain: Sequence[Snapshot]) -> Tree:
+    def writable(self, number: int) -> str:
+        """The directory with the files of a writable layer."""
+        name = FS_NAME if self._snapshotter.form == LAYER else TREE_NAME
+        return str(self._paths.snapshot(number) / name)
+
+    def live(self, number: int, hidden: Collection[str], deleted: Collection[str]) -> LiveLayer:
+        """The files of a writable layer, while somebody may be writing to them."""
+        return tierce.layer.LiveLayer(
+            self.writable(number),
+            overlay_whiteouts=self._snapshotter.form == LAYER,
+            hidden=hidden,
+            deleted=deleted,
+        )
+
+    def view(
+        self,
+        chain: Sequence[Snapshot],
+        *,
+        upon: LiveLayer | None = None,
+        beneath: Sequence[Entry] = (),
+    ) -> Tree:
         sources: list[LayerSource] = []
+        if upon is not None and not upon.overlay:
+            chain = ()  # it has all that is beneath
         for place in range(len(chain) - 1, -1, -1):
             layer = chain[place]
             forms = self._forms(layer.id)
@@ -164,7 +187,12 @@ class SnapshotFiles:
                 break
             elif layer.diff_id is not None:
                 sources.append(self._index_layer(layer.diff_id, chain[: place + 1]))
+        if beneath:
+            index = tierce.layer.LayerIndex.of(beneath)
+            sources.append(tierce.layer.IndexLayer(index, ""))
         sources.reverse()
+        if upon is not None:
+            sources.append(upon)
         return tierce.layer.MergedView(sources)
 
     def _index_layer(self, diff_id: Digest, chain: Sequence[Snapshot] = ()) -> IndexLayer:

@@ -12,10 +12,12 @@ from tierce.store.snapshots.base import Active, LayerDirectories, Measured, Snap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
     from typing import Any
 
+    from tierce.layer.entry import Entry
+    from tierce.layer.live import LiveLayer
     from tierce.layer.pipeline import Sink
     from tierce.layer.view import Tree
     from tierce.linux.mounts import MountSpec
@@ -313,12 +315,34 @@ class Snapshots:
             opened += [layer.id for layer in self._unpacked(parent)]
         return self._files().directories(opened)
 
-    def view(self, number: int | None) -> Tree:
-        """The file system without unpacking it; None is the empty one. Raises NotFound."""
+    def view(
+        self,
+        number: int | None,
+        *,
+        upon: LiveLayer | None = None,
+        beneath: Sequence[Entry] = (),
+    ) -> Tree:
+        """The file system without unpacking it; None is the empty one. Raises NotFound.
+
+        `upon` it may be a layer that is being written, and `beneath` it entries of empty files.
+        """
         if number is None:
-            return self._files().view([])
+            return self._files().view([], upon=upon, beneath=beneath)
         self._check_usable(number)
-        return self._files().view(self.chain(number))
+        return self._files().view(self.chain(number), upon=upon, beneath=beneath)
+
+    def writable(self, active: Active) -> str:
+        """The directory with the files of a writable layer."""
+        return self._files().writable(active.id)
+
+    def live(
+        self, active: Active, *, hidden: Collection[str] = (), deleted: Collection[str] = ()
+    ) -> LiveLayer:
+        """The files of a writable layer while somebody may be writing; see `LiveLayer`.
+
+        Raises LayerError.
+        """
+        return self._files().live(active.id, hidden, deleted)
 
     def _clamp_layer(self, layer: Snapshot, parent: int | None, epoch: int) -> Snapshot:
         row = self._database.one(
