@@ -22,6 +22,7 @@ from tierce.layer.parents import Parent, Parents
 from tierce.layer.pipeline import Stream
 from tierce.layer.reader import TarReader
 from tierce.layer.whiteouts import OverlayMarks, Removal, Whiteouts
+from tierce.linux import userns
 from tierce.values import Value
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -392,4 +393,8 @@ def _set_xattrs(descriptor: int, entry: Entry) -> None:
 def _failure(entry: Entry, error: OSError) -> Exception:
     if error.errno in _MACHINE_ERRORS:
         return error
-    return LayerError(f"unpack layer entry {entry.path}: {error.strerror}", entry=entry.path)
+    reason, hint = error.strerror, ""
+    if error.errno == errno.EINVAL and not userns.in_first():
+        reason = f"owner {entry.uid}:{entry.gid} is none of this user namespace"
+        hint = userns.more_ids()
+    return LayerError(f"unpack layer entry {entry.path}: {reason}", entry=entry.path, hint=hint)

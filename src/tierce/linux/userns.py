@@ -159,6 +159,21 @@ def identity_of(namespace: int | str) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+def what_containers_need() -> str:
+    """What this process lacks to make namespaces, for the hint of an error."""
+    if os.geteuid():
+        return how_to_allow()
+    return "containers need CAP_SYS_ADMIN; in a container, run it with --privileged"
+
+
+def more_ids() -> str:
+    """How the user of this namespace gets more ids, for the hint of an error; empty elsewhere."""
+    if in_first():
+        return ""
+    uids, gids = maps()
+    return ranges_of(uids[0][1], gids[0][1]).reason
+
+
 def how_to_allow() -> str:
     """What root can do here so that users may make namespaces, for the hint of an error."""
     for path, forbidding, command in _SWITCHES:

@@ -7,15 +7,14 @@ So nothing is mounted any more when these have ended, however that came.
 
 from __future__ import annotations
 
-import json
 import os
 import select
-import signal
 import threading
 from contextlib import nullcontext
 
 from tierce.errors import ContainerError, RuntimeUnavailable
-from tierce.linux import cgroups, mounts, namespaces
+from tierce.lean import json, signal
+from tierce.linux import cgroups, mounts, namespaces, userns
 from tierce.linux.process import bounding_capabilities
 from tierce.linux.resources import killed_for_memory
 from tierce.runtime import executable, unprivileged
@@ -122,7 +121,7 @@ def _unshare() -> None:
     except OSError as error:
         raise RuntimeUnavailable(
             f"make a private mount namespace: {error.strerror}",
-            hint="containers need CAP_SYS_ADMIN; in a container, run it with --privileged",
+            hint=userns.what_containers_need(),
         ) from error
 
 

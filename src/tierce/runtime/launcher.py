@@ -23,14 +23,13 @@ import errno
 import fcntl
 import itertools
 import os
-import queue
-import signal
 import threading
 import time
 from contextlib import contextmanager
 
 from tierce.errors import RuntimeUnavailable
-from tierce.linux import cgroups, mounts, namespaces
+from tierce.lean import SimpleQueue, signal
+from tierce.linux import cgroups, mounts, namespaces, userns
 from tierce.runtime.ending import GUARD, end_processes
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -80,7 +79,7 @@ class Launcher:
         self.mount_points = f"{self.directory}/{_MOUNT_POINTS}"
         os.mkdir(self.mount_points)
         self._numbers = itertools.count(1)
-        self._calls: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._running: set[int] = set()
         self._init = 0
         self._lifeline = -1
@@ -228,7 +227,7 @@ class Launcher:
         except OSError as error:
             self._failure = RuntimeUnavailable(
                 f"make private namespaces: {error.strerror}: {error.filename or 'unshare'}",
-                hint="containers need CAP_SYS_ADMIN; in a container, run it with --privileged",
+                hint=userns.what_containers_need(),
             )
         while call := self._calls.get():
             call()

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 
 from tierce.errors import ContainerError
+from tierce.lean import signal
 from tierce.linux import cgroups, userns
 from tierce.runtime.monitor import number_in
 from tierce.values import Value
@@ -30,12 +30,14 @@ _END_SECONDS = 10.0
 class UserNamespace(Value):
     """The user namespace of this process, when it is not the initial one.
 
-    `uids` and `gids` are how many there are, from 0 on; `groups` says that it may make cgroups.
+    `uids` and `gids` are how many there are, from 0 on; `groups` says that it may make cgroups,
+    `more` how its user gets more ids.
     """
 
     uids: int
     gids: int
     groups: bool = False
+    more: str = ""
 
 
 def detect() -> UserNamespace | None:
@@ -43,7 +45,8 @@ def detect() -> UserNamespace | None:
     if userns.in_first():
         return None
     uids, gids = (sum(count for _, _, count in ranges) for ranges in userns.maps())
-    return UserNamespace(uids, gids, may_make_groups())
+    more = userns.more_ids() if 1 in {uids, gids} else ""
+    return UserNamespace(uids, gids, may_make_groups(), more)
 
 
 def may_make_groups() -> bool:
@@ -73,7 +76,7 @@ def adapt(config: dict[str, Any], space: UserNamespace) -> None:
         if number >= count:
             raise ContainerError(
                 f"run as {what} {number}: this user namespace has {_ids(count)}",
-                hint=more_ids(),
+                hint=space.more,
             )
     user["additionalGids"] = [gid for gid in user["additionalGids"] if gid < space.gids]
     kinds = {namespace["type"] for namespace in config["linux"]["namespaces"]}
@@ -90,12 +93,6 @@ def adapt(config: dict[str, Any], space: UserNamespace) -> None:
             # sysfs shows what a network namespace has; the host's is not this user's.
             mount |= {"type": "bind", "source": _SYS}
             mount["options"] = ["rbind", "rprivate", "nosuid", "noexec", "nodev", "ro"]
-
-
-def more_ids() -> str:
-    """How a user gets more ids, for the hint of an error; empty when it has them."""
-    uids, gids = userns.maps()
-    return userns.ranges_of(uids[0][1], gids[0][1]).reason
 
 
 def _ids(count: int) -> str:
