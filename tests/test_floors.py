@@ -15,6 +15,7 @@ SOURCE = REPOSITORY / "src/tierce"
 ROOMS: dict[str, tuple[str, ...]] = {
     "values": (),
     "errors": (),
+    "lean": (),
     "oci": ("values", "errors"),
     "linux": ("values", "errors"),
     "layer": ("oci", "linux"),
@@ -48,7 +49,7 @@ NAMES = [str(path.relative_to(SOURCE)) for path in FILES]
 
 
 def allowed(room: str) -> set[str]:
-    below: set[str] = {"errors", "values"}
+    below: set[str] = {"errors", "lean", "values"}
     for neighbour in ROOMS[room]:
         below |= {neighbour} | allowed(neighbour)
     return below

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import time
 
 from tierce import containers
@@ -17,6 +16,7 @@ from tierce.containers import leaving
 from tierce.containers.leaving import leave
 from tierce.containers.state import EXITED, REMOVING, RUNNING, STARTING, ContainerState
 from tierce.errors import NotFound
+from tierce.lean import signal
 from tierce.linux.process import boot_id
 from tierce.runtime import detached, stubs
 from tierce.runtime.launcher import is_alive

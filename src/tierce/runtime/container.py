@@ -5,11 +5,11 @@ Everything here is for the thread in whose mount namespace the container is made
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 
 from tierce.errors import ContainerError
+from tierce.lean import json
 from tierce.linux import mounts
 from tierce.linux.mounts import MountSpec
 from tierce.runtime import bundle, executable, unprivileged

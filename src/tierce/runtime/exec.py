@@ -8,10 +8,10 @@ descriptors but the streams, and so has nothing that the container could write t
 
 from __future__ import annotations
 
-import json
 import os
 
 from tierce.errors import ContainerError
+from tierce.lean import json
 from tierce.linux import cgroups
 from tierce.linux.process import bounding_capabilities
 from tierce.linux.rootfs import open_in_root, read_in_root, stat_in_root

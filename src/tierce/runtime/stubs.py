@@ -8,10 +8,10 @@ the writable layer itself, which nobody uses any more.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
 
+from tierce.lean import json
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
