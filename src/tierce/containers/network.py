@@ -98,7 +98,7 @@ class Joined:
 class ContainerNetwork:
     """The network of one container, from before its start until this process has started it.
 
-    Context manager; what has been set up stays, unless `leave` is called.
+    Context manager; what has been set up stays, unless `begin_leave` is called.
     """
 
     def __init__(self, store: Store, identifier: str, state: ContainerState) -> None:
@@ -106,6 +106,7 @@ class ContainerNetwork:
         self._identifier = identifier
         self._state = state
         self._attachment: Attachment | Joined | None = None
+        self._leaving: Leaving | None = None
         self._owner = state
         """The state of the container whose network it is."""
 
@@ -122,9 +123,14 @@ class ContainerNetwork:
         self.close()
 
     def close(self) -> None:
-        """Lets go of the network, which what was started on it keeps. Idempotent."""
+        """Lets go of the network, which what was started on it keeps. Idempotent.
+
+        Where it is being left, returns when that is done.
+        """
         if self._attachment is not None:
             self._attachment.close()
+        if self._leaving is not None:
+            self._leaving.wait()
 
     @property
     def namespace(self) -> int:
@@ -140,12 +146,11 @@ class ContainerNetwork:
         """What the container has, once it has it. Raises ContainerError."""
         return Endpoint() if self._attachment is None else self._attachment.wait()
 
-    def begin_leave(self) -> Leaving | None:
-        """Begins to release what the container had, which has ended."""
+    def begin_leave(self) -> None:
+        """Begins to release what the container had, which has ended; `close` is to follow."""
         self.close()
-        if self._state.network != BRIDGE:
-            return None
-        return bridge_of(self._store).begin_take_down(self._identifier)
+        if self._state.network == BRIDGE:
+            self._leaving = bridge_of(self._store).begin_take_down(self._identifier)
 
     def files(
         self, hosts: Sequence[tuple[str, str]], *, host_network: bool

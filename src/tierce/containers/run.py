@@ -28,7 +28,7 @@ from tierce.containers.mounts import plan
 from tierce.containers.network import ContainerNetwork, settled
 from tierce.containers.request import RunRequest
 from tierce.containers.state import EXITED, RUNNING, ContainerState
-from tierce.containers.sweep import lock_name, remove, sweep, tell_end
+from tierce.containers.sweep import clear_stubs, lock_name, remove, sweep, tell_end
 from tierce.containers.terminal import size_of
 from tierce.errors import ContainerError, NotFound, TierceError, UsageError
 from tierce.runtime import launcher as launchers
@@ -38,10 +38,6 @@ from tierce.runtime.monitor import ENDED
 from tierce.runtime.probe import choose_runtime
 from tierce.store import Store
 from tierce.store.containers import ContainerRow
-
-TYPE_CHECKING = False  # as in tierce.values
-if TYPE_CHECKING:
-    from tierce.runtime.network import Leaving
 
 
 def run(store: Store, request: RunRequest, streams: Streams | None = None) -> int:
@@ -77,7 +73,14 @@ def run(store: Store, request: RunRequest, streams: Streams | None = None) -> in
             if state.rights:
                 isolation = containers.rights.isolated(store, state, isolation)
             rules = isolation.device_rules if runtime.shares_cgroup else ()
-            launcher = stack.enter_context(Launcher(bundles, rules))
+            particulars = isolation.particulars
+            launcher = stack.enter_context(
+                Launcher(
+                    bundles,
+                    rules,
+                    shares_processes=particulars is not None and particulars.needs_host_processes,
+                )
+            )
             state = state.replace(launcher=launcher.name)
             with open(f"{launcher.directory}/{ENDED}", "x", encoding="ascii"):
                 pass  # see `tell_end`
@@ -86,15 +89,21 @@ def run(store: Store, request: RunRequest, streams: Streams | None = None) -> in
         size = size_of(streams.stdout) if request.terminal else None
         limits = limits_of(state.log_driver, dict(state.log_options))
         try:
-            network = stack.enter_context(ContainerNetwork(store, identifier, state))
-            spec = spec_of(
-                store, row, state, size=size, step=source.step, mounts=mounts, network=network
-            )
             with (
+                ContainerNetwork(store, identifier, state) as network,
                 containers.keeping.kept(store, row, state) if state.health else nullcontext(),
                 LogWriter(log_directory(store, identifier, state), limits) as log,
                 Engine(runtime, launcher) as engine,
-                Container(engine, spec) as container,
+                Container(
+                    engine,
+                    spec_of(
+                        *(store, row, state),
+                        size=size,
+                        step=source.step,
+                        mounts=mounts,
+                        network=network,
+                    ),
+                ) as container,
             ):
                 if request.terminal:
                     status = run_with_terminal(
@@ -102,14 +111,14 @@ def run(store: Store, request: RunRequest, streams: Streams | None = None) -> in
                     )
                 else:
                     status = run_with_pipes(container, streams, log, stdin=request.stdin)
-                leaving = network.begin_leave()
+                network.begin_leave()
         except TierceError as error:
             made.failed(error)
             raise
         except BaseException:
             made.failed(ContainerError("interrupted"))
             raise
-        made.exited(status, leaving, out_of_memory=container.out_of_memory)
+        made.exited(status, out_of_memory=container.out_of_memory)
     return status
 
 
@@ -124,10 +133,8 @@ class _Made:
         self._state = state
         self._directory = directory
 
-    def exited(self, status: int, leaving: Leaving | None, *, out_of_memory: bool) -> None:
-        """The process has ended, and `leaving` its network."""
-        if leaving is not None:
-            leaving.wait()
+    def exited(self, status: int, *, out_of_memory: bool) -> None:
+        """The process has ended."""
         self._end(self._state.replace(exit_code=status, out_of_memory=out_of_memory))
 
     def failed(self, error: TierceError) -> None:
@@ -144,5 +151,6 @@ class _Made:
             ended = state.replace(status=EXITED, launcher="", finished=time.time())
             try:
                 self._store.containers.set_state(self._row.id, ended.encode(), running=False)
+                clear_stubs(self._store, self._row)
             except NotFound:  # somebody who removes it by force has been quicker
                 pass

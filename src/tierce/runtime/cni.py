@@ -7,11 +7,10 @@ for while there is something else to do.
 
 from __future__ import annotations
 
-import json
 import os
-import signal
 
 from tierce.errors import ContainerError, RuntimeUnavailable
+from tierce.lean import json, signal
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -57,8 +56,14 @@ class Process:
     """A program that was started, with what it reads, and what it wrote when it has ended."""
 
     def __init__(
-        self, path: str, arguments: list[str], environment: Mapping[str, str], text: str = ""
+        self,
+        path: str,
+        arguments: list[str],
+        environment: Mapping[str, str],
+        text: str = "",
+        held: int = -1,
     ) -> None:
+        """`text` is its input; it keeps the descriptor `held` open, and so do its children."""
         # Files in memory: no pipe can be full while nobody reads it.
         stdin = os.memfd_create("stdin", os.MFD_CLOEXEC)
         self._outputs = [os.memfd_create(name, os.MFD_CLOEXEC) for name in ("stdout", "stderr")]
@@ -66,12 +71,16 @@ class Process:
         try:
             os.write(stdin, text.encode())
             os.lseek(stdin, 0, os.SEEK_SET)
-            descriptors = enumerate((stdin, *self._outputs))
+            descriptors = [stdin, *self._outputs, *([held] if held >= 0 else [])]
+            actions = [
+                (os.POSIX_SPAWN_DUP2, descriptor, number)
+                for number, descriptor in enumerate(descriptors)
+            ]
             self._pid = os.posix_spawn(
                 path,
                 [os.path.basename(path), *arguments],
                 environment,
-                file_actions=[(os.POSIX_SPAWN_DUP2, held, number) for number, held in descriptors],
+                file_actions=actions,
                 setsid=True,  # Ctrl-C is for us
                 setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
                 setsigmask=(),
@@ -109,9 +118,11 @@ class PluginCall:
         identifier: str,
         namespace: str,
         environ: Mapping[str, str],
+        lock: int,
     ) -> None:
         """`command` is ADD or DEL; the type in `config` is the plugin; DEL takes no namespace.
 
+        The plugin holds the `lock` as long as it runs, though this process may be killed.
         Raises RuntimeUnavailable when the plugin is not there.
         """
         self._plugin = str(config["type"])
@@ -129,7 +140,7 @@ class PluginCall:
             "CNI_IFNAME": INTERFACE,
         }
         text = json.dumps({"cniVersion": VERSION, **config})
-        self._process = Process(path, [], environment, text)
+        self._process = Process(path, [], environment, text, lock)
 
     def wait(self) -> dict[str, Any]:
         """The plugin's result. Raises ContainerError with what it says went wrong."""

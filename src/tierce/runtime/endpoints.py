@@ -3,19 +3,28 @@
 A note is a file named by the container's id: JSON with the database of the store whose container
 it is, its ports, and when it is there its address. It is written before anything is set up and
 goes when nothing of that is left.
+
+Each has a lock beside it, `.<id>`, for who sets up or takes down what the note is about. The
+plugins that are called meanwhile hold it, too: one that has lost its caller may still be at it.
 """
 
 from __future__ import annotations
 
-import json
+import fcntl
 import os
+import time
 
+from tierce.lean import json
 from tierce.runtime.ports import PortRequest, Published
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from typing import Any
+
+
+_LOCK_SECONDS = 20.0
+_POLL_SECONDS = 0.002
 
 
 class EndpointRequest(Value):
@@ -54,13 +63,15 @@ class Notes:
         return f"{self._directory}/{identifier}"
 
     def write(self, identifier: str, note: Note) -> None:
-        """Writes a note, or another one in its place; at any moment one of them is there."""
-        os.makedirs(self._directory, 0o700, exist_ok=True)
+        """Writes a note, or another one in its place; at any moment one of them is there.
+
+        For who holds the lock.
+        """
         document: dict[str, Any] = {"owner": note.owner, "ports": _ports_out(note.ports)}
         if note.endpoint is not None:
             found = note.endpoint
             document["endpoint"] = [found.address, found.prefix, found.gateway, found.mac]
-        made = f"{self._directory}/.{identifier}-{os.getpid()}"
+        made = f"{self._directory}/.{identifier}.new"
         with open(made, "w", encoding="utf-8", errors="surrogateescape") as file:
             json.dump(document, file)
         os.rename(made, self.path(identifier))
@@ -79,11 +90,37 @@ class Notes:
         return Note(found["owner"], ports, Endpoint(address, prefix, gateway, mac, ports))
 
     def remove(self, identifier: str) -> None:
-        """Removes a note. Idempotent."""
-        try:
-            os.unlink(self.path(identifier))
-        except FileNotFoundError:
-            pass
+        """Removes a note, and what was killed while it wrote another one. Idempotent."""
+        for path in (self.path(identifier), f"{self._directory}/.{identifier}.new"):
+            try:
+                os.unlink(path)
+            except FileNotFoundError:
+                continue
+
+    def lock(self, identifier: str) -> int:
+        """A descriptor that holds the lock of a note, -1 when somebody else does for too long."""
+        os.makedirs(self._directory, 0o700, exist_ok=True)
+        path = f"{self._directory}/.{identifier}"
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while True:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+                if time.monotonic() > deadline:
+                    return -1
+                time.sleep(_POLL_SECONDS)
+                continue
+            # Whoever had it before may have removed the file.
+            if os.fstat(descriptor).st_nlink:
+                return descriptor
+            os.close(descriptor)
+
+    def unlock(self, identifier: str, descriptor: int) -> None:
+        """Gives the lock back, and removes its file."""
+        os.unlink(f"{self._directory}/.{identifier}")
+        os.close(descriptor)
 
     def names(self) -> list[str]:
         """The containers that there are notes about."""

@@ -18,10 +18,10 @@ noted before they are there, so that whoever comes by later can clear up:
 
 from __future__ import annotations
 
-import json
 import os
 
 from tierce.errors import ContainerError, RuntimeUnavailable
+from tierce.lean import json
 from tierce.linux import netns, userns
 from tierce.linux.process import effective_capabilities
 from tierce.runtime import cni
@@ -81,7 +81,7 @@ class BridgeNetwork:
             raise RuntimeUnavailable(
                 f"network {NAME}: {reason}", hint="or use the host's: --network host"
             )
-        ports = HeldPorts()
+        ports, lock = HeldPorts(), self.lock(identifier)
         try:
             ports.hold(request.ports, holder)
             for port in ports.published:
@@ -92,13 +92,23 @@ class BridgeNetwork:
                     if not self.take_down(left):
                         raise ContainerError(f"clear up network of container {left[:12]}")
             self.notes.write(identifier, Note(owner, ports.published))
-            return Attachment(self, identifier, owner, request, ports)
+            return Attachment(self, identifier, owner, request, ports, lock)
         except BaseException:
             ports.close()
+            self.notes.unlock(identifier, lock)
             raise
 
+    def lock(self, identifier: str) -> int:
+        """The lock of a container's note. Raises ContainerError."""
+        lock = self.notes.lock(identifier)
+        if lock < 0:
+            raise ContainerError(
+                f"set up network: a CNI plugin is still at work for container {identifier[:12]}"
+            )
+        return lock
+
     def call_bridge(
-        self, command: str, identifier: str, namespace: str, request: EndpointRequest
+        self, command: str, identifier: str, namespace: str, request: EndpointRequest, lock: int
     ) -> PluginCall:
         """Starts the plugin that makes or removes interface and address."""
         config: dict[str, Any] = {
@@ -120,7 +130,12 @@ class BridgeNetwork:
         if request.address:
             config["args"] = {"cni": {"ips": [request.address]}}
         return PluginCall(
-            command, config, identifier=identifier, namespace=namespace, environ=self._environ
+            command,
+            config,
+            identifier=identifier,
+            namespace=namespace,
+            environ=self._environ,
+            lock=lock,
         )
 
     def call_portmap(
@@ -128,6 +143,7 @@ class BridgeNetwork:
         command: str,
         identifier: str,
         ports: Sequence[Published],
+        lock: int,
         added: dict[str, Any] | None = None,
         namespace: str = "",
     ) -> PluginCall:
@@ -142,7 +158,12 @@ class BridgeNetwork:
         if added is not None:
             config["prevResult"] = added
         return PluginCall(
-            command, config, identifier=identifier, namespace=namespace, environ=self._environ
+            command,
+            config,
+            identifier=identifier,
+            namespace=namespace,
+            environ=self._environ,
+            lock=lock,
         )
 
     def firewall(self) -> Firewall:
@@ -157,19 +178,21 @@ class BridgeNetwork:
 
     def begin_take_down(self, identifier: str) -> Leaving:
         """Begins to release what a container had, whose processes have ended."""
-        note = self.notes.read(identifier)
         calls: list[PluginCall] = []
-        if note is None:
-            return Leaving(self.notes, identifier, calls)
-        complete = True
+        if self.notes.read(identifier) is None:
+            return Leaving(self.notes, identifier, calls, -1)
+        lock = self.notes.lock(identifier)
+        note = self.notes.read(identifier) if lock >= 0 else None
+        complete = lock >= 0
         try:
-            # Without a namespace: that has ended, and with it what was in it.
-            calls.append(self.call_bridge("DEL", identifier, "", EndpointRequest()))
-            if note.ports:
-                calls.append(self.call_portmap("DEL", identifier, note.ports))
+            if note is not None:
+                # Without a namespace: that has ended, and with it what was in it.
+                calls.append(self.call_bridge("DEL", identifier, "", EndpointRequest(), lock))
+                if note.ports:
+                    calls.append(self.call_portmap("DEL", identifier, note.ports, lock))
         except RuntimeUnavailable:  # they have been taken off the machine, and may come again
             complete = False
-        return Leaving(self.notes, identifier, calls, complete=complete)
+        return Leaving(self.notes, identifier, calls, lock, complete=complete)
 
     def take_down(self, identifier: str) -> bool:
         """Releases what a container had; says whether nothing is left. Idempotent.
@@ -226,12 +249,14 @@ class Attachment:
         owner: str,
         request: EndpointRequest,
         ports: HeldPorts,
+        lock: int,
     ) -> None:
-        """Starts what `wait` waits for; the ports are the attachment's, if nothing is raised."""
+        """Starts what `wait` waits for; ports and lock are its own, if nothing is raised."""
         self._network = network
         self._identifier = identifier
         self._note = Note(owner, ports.published)
         self._ports = ports
+        self._lock = lock
         try:
             self.namespace = netns.create()
         except OSError as error:
@@ -244,9 +269,10 @@ class Attachment:
         self._call: PluginCall | None = None
         self._firewall = network.firewall()
         try:
-            self._call = network.call_bridge("ADD", identifier, self._path, request)
+            self._call = network.call_bridge("ADD", identifier, self._path, request, lock)
             self._firewall.begin()
         except BaseException:
+            self._lock = -1  # it is still whose it was
             self.close()
             raise
 
@@ -270,11 +296,14 @@ class Attachment:
         result = call.wait()
         ports = self._ports.published
         if ports:
-            self._network.call_portmap("ADD", self._identifier, ports, result, self._path).wait()
+            self._network.call_portmap(
+                "ADD", self._identifier, ports, self._lock, result, self._path
+            ).wait()
         self._firewall.ensure()
         endpoint = _endpoint_of(result, ports)
         self._note = self._note.replace(endpoint=endpoint)
         self._network.notes.write(self._identifier, self._note)
+        self._unlock()
         return endpoint
 
     def close(self) -> None:
@@ -286,21 +315,35 @@ class Attachment:
             except ContainerError:  # whoever has not waited for it, has an error of his own
                 pass
         self._firewall.abandon()
+        self._unlock()
         if self.namespace >= 0:
             os.close(self.namespace)
             self.namespace = -1
         self._ports.close()
+
+    def _unlock(self) -> None:
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            self._network.notes.unlock(self._identifier, lock)
 
 
 class Leaving:
     """A container that is being taken off the network."""
 
     def __init__(
-        self, notes: Notes, identifier: str, calls: Sequence[PluginCall], *, complete: bool = True
+        self,
+        notes: Notes,
+        identifier: str,
+        calls: Sequence[PluginCall],
+        lock: int,
+        *,
+        complete: bool = True,
     ) -> None:
+        """`lock` is that of the note, -1 when it is not held."""
         self._notes = notes
         self._identifier = identifier
         self._calls = list(calls)
+        self._lock = lock
         self._complete = complete
 
     def wait(self) -> bool:
@@ -311,8 +354,11 @@ class Leaving:
                 call.wait()
             except ContainerError:
                 self._complete = False
-        if self._complete:
-            self._notes.remove(self._identifier)
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            if self._complete:
+                self._notes.remove(self._identifier)
+            self._notes.unlock(self._identifier, lock)
         return self._complete
 
 

@@ -198,6 +198,7 @@ def test_notes_are_of_one_store_or_of_one_that_is_no_more(tmp_path: Path, owner:
     other = tmp_path / "other.db"
     other.touch()
     ports = (Published(80, "tcp", "", 8080),)
+    notes.unlock("mine", notes.lock("mine"))
     notes.write("mine", Note(owner, ports, Endpoint("10.86.0.2", 16, "10.86.0.1", "", ports)))
     notes.write("others", Note(str(other)))
     notes.write("lost", Note(str(tmp_path / "gone.db")))
