@@ -39,9 +39,10 @@ def _nothing_survives_the_session(tmp_path_factory: pytest.TempPathFactory) -> I
     base = tmp_path_factory.getbasetemp()
     os.environ[leftovers.MARK] = str(base)
     os.environ["TIERCE_ROOT"] = str(base / "store")  # never the store of who runs the tests
+    os.environ["TIERCE_OFFLINE"] = "1"  # what needs a registry has one of its own
     session = leftovers.Session(base)
     yield
-    del os.environ[leftovers.MARK], os.environ["TIERCE_ROOT"]
+    del os.environ[leftovers.MARK], os.environ["TIERCE_ROOT"], os.environ["TIERCE_OFFLINE"]
     deadline = time.monotonic() + ENDING_SECONDS
     while left := session.left():
         assert time.monotonic() < deadline, "left behind by the tests:\n" + "\n".join(left)

@@ -37,7 +37,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     directory.mkdir()
     monkeypatch.setenv("HOME", str(directory))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(directory / ".config"))
-    for name in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE"):
+    for name in ("DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "TIERCE_OFFLINE"):
         monkeypatch.delenv(name, raising=False)
     return directory
 

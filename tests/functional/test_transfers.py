@@ -12,6 +12,13 @@ from support.program import BASE, Tierce, write_context
 from support.registries import RunningRegistry, running_registry
 
 
+@pytest.fixture(autouse=True)
+def _online(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With the registry of the tests, and nobody's credentials."""
+    monkeypatch.delenv("TIERCE_OFFLINE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningRegistry]:
     with running_registry(tmp_path_factory.mktemp("registry")) as running:
@@ -232,3 +239,87 @@ def test_skopeo_reads_what_was_pushed(tierce: Tierce, tmp_path: Path, name: str)
     manifest = json.loads((layout / "blobs/sha256" / digest.removeprefix("sha256:")).read_text())
     assert manifest["config"]["digest"] == image
     assert {layer["mediaType"].rpartition("+")[2] for layer in manifest["layers"]} == {"gzip"}
+
+
+# In builds and containers
+
+
+def test_build_pulls_the_base_that_is_not_here(
+    tierce: Tierce, other: Tierce, tmp_path: Path, name: str
+) -> None:
+    built(tierce, tmp_path / "context", name)
+    tierce.run("push", name)
+    context = write_context(tmp_path / "next", f"FROM {name}\nRUN cat /made >/again\n")
+    shown = other.build(context, "-t", "next")
+    assert f"[internal] load metadata for {name}:latest" in shown.stderr
+    assert other.output("next", "cat", "/again") == "hello\n"
+
+
+def test_build_copies_from_an_image_that_is_not_here(
+    tierce: Tierce, other: Tierce, tmp_path: Path, name: str
+) -> None:
+    built(tierce, tmp_path / "context", name)
+    tierce.run("push", name)
+    context = write_context(tmp_path / "next", f"FROM scratch\nCOPY --from={name} /made /made\n")
+    other.build(context, "-o", str(tmp_path / "result"))
+    assert (tmp_path / "result/made").read_text() == "hello\n"
+
+
+def test_build_with_pull_takes_the_newest_base(
+    tierce: Tierce, other: Tierce, tmp_path: Path, name: str
+) -> None:
+    built(tierce, tmp_path / "one", name, "one")
+    tierce.run("push", name)
+    context = write_context(tmp_path / "next", f"FROM {name}\nRUN cat /made >/again\n")
+    other.build(context, "-t", "next")
+    built(tierce, tmp_path / "two", name, "two")
+    tierce.run("push", name)
+    other.build(context, "-t", "next")
+    assert other.output("next", "cat", "/again") == "one\n"
+    other.build(context, "--pull", "-t", "next")
+    assert other.output("next", "cat", "/again") == "two\n"
+
+
+def test_build_names_a_base_that_is_nowhere(other: Tierce, tmp_path: Path, name: str) -> None:
+    context = write_context(tmp_path / "next", f"FROM {name}:absent\n")
+    shown = other.build(context, status=1)
+    assert f"manifest for {name}:absent not found" in shown.stderr
+
+
+def test_run_pulls_what_is_missing(
+    tierce: Tierce, other: Tierce, tmp_path: Path, name: str
+) -> None:
+    built(tierce, tmp_path / "context", name)
+    tierce.run("push", name)
+    words = ("--rm", "--network", "none", name, "cat", "/made")
+    done = other.run("run", *words)
+    assert done.stdout == "hello\n"
+    assert f"Unable to find image '{name}:latest' locally" in done.stderr
+    assert f"Status: Downloaded newer image for {name}:latest" in done.stderr
+    assert other.run("run", *words).stderr == ""
+    again = other.run("run", "--pull=always", *words)
+    assert f"Status: Image is up to date for {name}:latest" in again.stderr
+    assert other.run("run", "--pull=always", "--quiet", *words).stderr == ""
+
+
+def test_run_that_never_pulls_says_what_is_missing(other: Tierce, name: str) -> None:
+    done = other.run("run", "--pull", "never", name, "true", status=125)
+    assert f"no such image: {name}" in done.stderr
+
+
+def test_run_of_what_is_nowhere_is_refused(other: Tierce, name: str) -> None:
+    done = other.run("run", name, "true", status=125)
+    assert f"manifest for {name}:latest not found" in done.stderr
+
+
+def test_offline_reaches_no_registry(
+    tierce: Tierce, tmp_path: Path, registry: RunningRegistry, name: str
+) -> None:
+    built(tierce, tmp_path / "context", name)
+    before = registry.requests()
+    environment = {"TIERCE_OFFLINE": "1"}
+    for words in (("push", name), ("pull", f"{name}:absent"), ("run", f"{name}:absent")):
+        done = tierce.start(*words, environment=environment)
+        assert "offline" in done.communicate()[1]
+        assert done.returncode in {1, 125}
+    assert registry.requests() == before

@@ -7,7 +7,17 @@ from tierce.builder.request import BuildRequest, BuildResult
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from tierce.builder import caching, failures, leaks, legacy, limits, named, questions, remote
+    from tierce.builder import (
+        caching,
+        failures,
+        leaks,
+        legacy,
+        limits,
+        named,
+        pulling,
+        questions,
+        remote,
+    )
 
 __all__ = [
     "BuildRequest",
@@ -19,6 +29,7 @@ __all__ = [
     "legacy",
     "limits",
     "named",
+    "pulling",
     "questions",
     "remote",
 ]

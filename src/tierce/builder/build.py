@@ -145,7 +145,7 @@ class _Build:
         return opened.definition
 
     def _lower(self, dockerfile: Dockerfile, linter: Linter) -> Plan:
-        resolver = ImageResolver(self._store, self._listener)
+        resolver = self._resolver()
         if self._request.contexts:
             self._named = named = builder.named.NamedContexts(
                 self._store, self._request.contexts, self._listener, resolver
@@ -155,6 +155,16 @@ class _Build:
         return lower(
             *(dockerfile, self._options, resolver, linter, lambda: find_ignore(self._request)),
             observer=None if self._legacy is None else self._legacy.observe,
+        )
+
+    def _resolver(self) -> ImageResolver:
+        return ImageResolver(
+            self._store,
+            self._listener,
+            lambda: builder.pulling.Puller(
+                *(self._store, dict(self._request.environment), self._listener, self._cancelled)
+            ),
+            always=self._request.pull,
         )
 
     def _check_config(self, plan: Plan, dockerfile: Dockerfile, linter: Linter) -> LeakCheck | None:

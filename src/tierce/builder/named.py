@@ -110,8 +110,8 @@ class NamedContexts:
             return NamedContext(Vertex(Scratch()))
         reference = Reference.parse(text).with_default_tag()
         shown = f"[context {name}] load metadata for {reference}"
-        with reported_step(shown, self._listener):
-            image = self._resolver.find(reference, platform)
+        with reported_step(shown, self._listener) as step:
+            image = self._resolver.find(reference, platform, step.vertex)
         return _of_image(image, platform, f"[context {name}] {reference}")
 
     def _layout(self, name: str, value: str, platform: Platform) -> NamedContext:

@@ -39,7 +39,7 @@ def check(store: Store, request: BuildRequest, listener: Listener) -> CheckResul
             definition.text,
             definition.name,
             options,
-            ImageResolver(store, listener),
+            _resolver(store, request, listener),
             lambda: find_ignore(request),
         )
 
@@ -52,7 +52,7 @@ def outline(store: Store, request: BuildRequest, listener: Listener) -> Outline:
         found = outlining.outline(
             parse(definition.text, definition.name),
             options,
-            ImageResolver(store, listener),
+            _resolver(store, request, listener),
             linter,
             lambda: find_ignore(request),
         )
@@ -67,13 +67,24 @@ def targets(store: Store, request: BuildRequest, listener: Listener) -> TargetLi
     return TargetList(list_targets(dockerfile), definition.text)
 
 
+def _resolver(store: Store, request: BuildRequest, listener: Listener) -> ImageResolver:
+    return ImageResolver(
+        store,
+        listener,
+        lambda: builder.pulling.Puller(
+            *(store, dict(request.environment), listener, threading.Event())
+        ),
+        always=request.pull,
+    )
+
+
 def _opened(store: Store, request: BuildRequest, listener: Listener) -> tuple[Definition, Options]:
     """The Dockerfile, and what the request asks of the front end."""
     options = options_of(request)
     opened = open_definition(store, request, listener, threading.Event())
     if request.contexts:
         named = builder.named.NamedContexts(
-            store, request.contexts, listener, ImageResolver(store, listener)
+            store, request.contexts, listener, _resolver(store, request, listener)
         )
         options = options.replace(contexts=named.values, load_context=named.load)
     return opened.definition, options.replace(context=opened.context)

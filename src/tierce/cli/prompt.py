@@ -25,26 +25,34 @@ def asked(session: Session, question: str, *, hidden: bool = False) -> str:
 
     The question goes to standard output, as docker's do. Raises Cancelled at the end of input.
     """
+    if hidden:
+        answer = _answer_unseen(session, question)
+        return answer.rstrip("\r\n")
+    answer = _answer(session, question)
+    return answer.strip()
+
+
+def _answer(session: Session, question: str) -> str:
     session.stdout.write(question)
     session.stdout.flush()
-    answer = _read_hidden(session) if hidden else session.stdin.readline()
-    if hidden:
-        session.stdout.write("\n")
-        session.stdout.flush()
+    answer = session.stdin.readline()
     if not answer:
         raise Cancelled("ask for input: end of file")
-    return answer.rstrip("\r\n") if hidden else answer.strip()
+    return answer
 
 
-def _read_hidden(session: Session) -> str:
+def _answer_unseen(session: Session, question: str) -> str:
     import termios  # for those who type a secret
 
     descriptor = session.stdin.fileno()
     before = termios.tcgetattr(descriptor)
     quiet = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
-    # What was typed ahead is taken: scripts answer before they are asked.
+    # Before the question: who answers at once is not seen either. What was typed ahead is taken.
     termios.tcsetattr(descriptor, termios.TCSADRAIN, quiet)
     try:
-        return session.stdin.readline()
+        answer = _answer(session, question)
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        session.stdout.write("\n")
+        session.stdout.flush()
+    return answer

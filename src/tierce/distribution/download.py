@@ -118,7 +118,9 @@ class Downloader:
                         f"get layer {layer.digest}: the answer ended after {there} of"
                         f" {layer.size} bytes"
                     )
-            except Unreachable:
+            except Unreachable as error:
+                if error.final:
+                    raise
                 there = os.fstat(file).st_size
                 intake.arrival.reached(there)
                 attempt = attempt + 1 if there == before else 1

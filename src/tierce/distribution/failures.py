@@ -16,21 +16,24 @@ _CERTS = "/etc/docker/certs.d"
 
 
 class Unreachable(RegistryError):
-    """No answer: nothing was connected, or what was, broke. `plain` says: it speaks no TLS.
+    """No answer: nothing was connected, or what was, broke.
 
-    `untrusted` says that its certificate is not to be trusted, so that nothing else is tried.
+    `final` says that there is none to be had by trying again: no such host, a certificate that is
+    not to be trusted (`untrusted`: then nothing else is tried either).
     """
 
-    plain = False
+    final = False
     untrusted = False
 
 
 def unreachable(origin: Origin, error: OSError, proxy: str = "") -> Unreachable:
     """The error to raise when no connection can be made."""
     if isinstance(error, socket.gaierror):
-        return Unreachable(
+        nowhere = Unreachable(
             f"connect to {origin.host}: no such host", hint="is the registry's name right?"
         )
+        nowhere.final = True
+        return nowhere
     # `ssl` is there if a certificate was looked at; to import it for this would take 15 ms.
     ssl = sys.modules.get("ssl")
     if ssl is not None and isinstance(error, ssl.SSLCertVerificationError):
@@ -38,13 +41,13 @@ def unreachable(origin: Origin, error: OSError, proxy: str = "") -> Unreachable:
             f"connect to {origin}: certificate: {error.verify_message}",
             hint=_certificate_hint(origin, error.verify_message),
         )
-        found.untrusted = True
+        found.final = found.untrusted = True
         return found
     if ssl is not None and isinstance(error, ssl.SSLError):
         reason = str(getattr(error, "reason", None) or error).replace("_", " ").lower()
         found = Unreachable(f"connect to {origin}: TLS: {reason}")
-        found.plain = reason in {"wrong version number", "record layer failure", "http request"}
-        if found.plain:
+        if reason in {"wrong version number", "record layer failure", "http request"}:
+            found.final = True
             found.message = f"connect to {origin}: server gave HTTP response to HTTPS client"
             found.hint = (
                 f"a registry without TLS has to be marked: [[registry]] location = "

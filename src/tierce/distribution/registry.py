@@ -104,9 +104,9 @@ class Registry:
                 sent["Authorization"] = authorization
             try:
                 answer = self._send(method, url, sent, body)
-            except Unreachable:
+            except Unreachable as error:
                 attempt += 1
-                if method not in _REPEATABLE or attempt >= attempts:
+                if error.final or method not in _REPEATABLE or attempt >= attempts:
                     raise
                 self._transport.wait(attempt - 1)
                 continue
@@ -179,8 +179,8 @@ class Registry:
         for attempt in range(last):
             try:
                 answer = self._transport.send("GET", url, {})
-            except Unreachable:
-                if attempt == last - 1 or len(self._schemes) > 1:
+            except Unreachable as error:
+                if error.final or attempt == last - 1 or len(self._schemes) > 1:
                     raise
                 self._transport.wait(attempt)
                 continue

@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 HUB_HOST = "registry-1.docker.io"
 """Where the images of docker.io are."""
 
+_WATCH_SECONDS = 0.05
+
 
 class Remote:
     """Reaches registries. Use as a context manager, from any number of threads.
 
-    `credentials` says where those of registries are; by default nobody logs in.
+    `credentials` says where those of registries are; by default nobody logs in. When `cancelled`
+    is set, by whichever thread, all ends with Cancelled.
     """
 
     def __init__(
@@ -42,11 +45,12 @@ class Remote:
     ) -> None:
         self._settings = settings
         self._credentials = credentials
-        self._connections = Connections(
-            settings.environment, self._tls, cancelled or threading.Event()
-        )
+        # An event of its own: that one transfer ends the others cancels nothing else.
+        self._connections = Connections(settings.environment, self._tls, threading.Event())
         self._transport = Transport(settings, self._connections)
         self._lock = threading.Lock()
+        self._watched = cancelled
+        self._done = threading.Event()
         self._registries: dict[tuple[str, Credential], Registry] = {}
         self._contexts: dict[str, ssl.SSLContext] = {}
 
@@ -101,12 +105,21 @@ class Remote:
             return found
 
     def __enter__(self) -> Self:
+        if self._watched is not None:
+            threading.Thread(
+                target=self._watch, args=(self._watched,), name="transfer-cancel", daemon=True
+            ).start()
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is not None:
-            self._connections.interrupt()
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
         self._connections.close()
+
+    def _watch(self, cancelled: Event) -> None:
+        while not self._done.wait(_WATCH_SECONDS):
+            if cancelled.is_set():
+                self._connections.interrupt()
+                return
 
     def _check_online(self, place: str) -> None:
         if self._settings.offline:

@@ -164,6 +164,8 @@ class _Upload:
     def _wait(self, attempt: int, error: RegistryError) -> None:
         """Wait before the next attempt; raises the error where there is to be none."""
         may_help = error.status in _AGAIN or error.code in _SPOILED
+        if isinstance(error, Unreachable) and error.final:
+            raise error
         if attempt >= ATTEMPTS - 1 or not may_help:
             raise error
         self._repository.registry.wait(attempt)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tierce.cli.flags import Flag, Parsed
-from tierce.cli.running import files, health, logging, network, rightsflags
+from tierce.cli.running import attaching, files, health, logging, network, pulling, rightsflags
 from tierce.client.running import (
     RunRequest,
     check_name,
@@ -26,9 +26,6 @@ FLAGS = (
     Flag("name", kind="string", help="Assign a name to the container"),
     Flag("platform", kind="string", help="Set platform if server is multi-platform capable"),
     Flag("privileged", help="Give extended privileges to this container"),
-    Flag("pull", kind="string", default="missing",
-         help='Pull image before running ("always", "missing", "never")'),
-    Flag("quiet", "q", help="Suppress the pull output"),
     Flag("read-only", help="Mount the container's root filesystem as read only"),
     Flag("rm", help="Automatically remove the container when it exits"),
     Flag("stop-signal", kind="string", help="Signal to stop the container"),
@@ -36,10 +33,12 @@ FLAGS = (
     Flag("tty", "t", help="Allocate a pseudo-TTY"),
     Flag("user", "u", kind="string", help="Username or UID (format: <name|uid>[:<group|gid>])"),
     Flag("workdir", "w", kind="string", help="Working directory inside the container"),
+    *attaching.FLAGS,
     *files.FLAGS,
     *logging.FLAGS,
     *health.FLAGS,
     *network.FLAGS,
+    *pulling.FLAGS,
     *rightsflags.FLAGS,
 )  # fmt: skip
 
@@ -57,6 +56,7 @@ def request_of(options: Parsed, environ: Mapping[str, str]) -> RunRequest:
         working_dir=options.text("workdir"),
         user=options.text("user"),
         stdin=options.flag("interactive"),
+        stdin_once=attaching.attaches_stdin(options),
         terminal=options.flag("tty"),
         remove=options.flag("rm"),
         labels=tuple((name, value or "") for name, value in options.pairs("label")),
@@ -75,8 +75,6 @@ def request_of(options: Parsed, environ: Mapping[str, str]) -> RunRequest:
 
 def check_choices(options: Parsed) -> None:
     """Refuses values that mean something to docker and nothing here."""
-    if options.text("pull") not in {"missing", "never"}:
-        raise UsageError(f"pull {options.text('pull')}: images are not pulled here")
     try:
         if name := options.text("name"):
             check_name(name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tierce.cli.flags import Command, Parsed
 from tierce.cli.running.network import tell_of_network
+from tierce.cli.running.pulling import with_image
 from tierce.cli.running.request import FLAGS, request_of
 from tierce.cli.running.rightsflags import with_rights
 from tierce.cli.session import Session
@@ -23,5 +24,6 @@ COMMAND = Command(
 def run(options: Parsed, session: Session) -> int:
     request = with_rights(request_of(options, session.environ), options, session)
     request = tell_of_network(request, session)
-    session.print(Containers(session.store).create(request))
+    containers = Containers(session.store)
+    session.print(with_image(options, session, lambda: containers.create(request)))
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tierce.cli.flags import Command, Flag, Parsed
 from tierce.cli.running.network import tell_of_network
+from tierce.cli.running.pulling import with_image
 from tierce.cli.running.request import FLAGS, request_of
 from tierce.cli.running.rightsflags import with_rights
 from tierce.cli.session import Session
@@ -37,10 +38,10 @@ def run(options: Parsed, session: Session) -> int:
     try:
         request = tell_of_network(with_rights(request, options, session), session)
         if not options.flag("detach"):
-            return running.run(session.store, request)
+            return with_image(options, session, lambda: running.run(session.store, request))
         # What starts in the foreground gets by without the rest of a container's life.
         containers: Containers = load_module("tierce.client.containers").Containers(session.store)
-        session.print(containers.run_detached(request))
+        session.print(with_image(options, session, lambda: containers.run_detached(request)))
     except (ContainerError, UsageError):
         raise
     except TierceError as error:

@@ -65,3 +65,19 @@ def _conclude(shown: Shown, reference: Reference, pulled: Pulled) -> None:
     status = "Downloaded newer image" if pulled.is_new else "Image is up to date"
     shown.step(Step(f"Digest: {pulled.digest}"))
     shown.step(Step(f"Status: {status} for {reference.familiar}"))
+
+
+def pull_for_container(
+    text: str, platform_text: str, session: Session, *, quiet: bool, missing: bool
+) -> None:
+    """Pull the image of a container; steps are shown on standard error.
+
+    `missing` says that this is done because the image is not here.
+    """
+    reference = Reference.parse(text).with_default_tag()
+    if missing:
+        session.warn(f"Unable to find image '{reference.familiar}' locally")
+    platform = Platform.parse(platform_text) if platform_text else None
+    pulls = Pulls(session.store, session.environ)
+    with shown_on(session.stderr, quiet=quiet) as shown:
+        _conclude(shown, reference, pulls.pull(reference, platform, shown.step))
