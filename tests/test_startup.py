@@ -3,6 +3,7 @@
 Modules are counted, not milliseconds: a module more is seen on any machine, and at once.
 """
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -114,6 +115,23 @@ def test_build_of_what_is_cached_loads_nothing_that_runs_steps(
     }
     assert not again & (forbidden | SLOW | {"ctypes", "hashlib", "pathlib", "typing"})
     assert len(again) <= 165
+
+
+def test_container_is_run_by_few_modules(opened: Path, tmp_path: Path) -> None:
+    shutil.copy(shutil.which("busybox") or "", tmp_path / "busybox")
+    (tmp_path / "Dockerfile").write_text('FROM scratch\nCOPY busybox /\nCMD ["/busybox", "true"]\n')
+    imported_by(opened, "build", "--tag", "true", str(tmp_path))
+    for network in ("host", "none"):
+        arguments = ("run", "--rm", "--network", network, "true")
+        imported_by(opened, *arguments)  # which finds out what this machine can do
+        loaded = imported_by(opened, *arguments)
+        forbidden = {"ctypes", "datetime", "enum", "hashlib", "json", "pathlib", "re", "signal"}
+        assert not loaded & (forbidden | SLOW | {"sqlite3", "typing"})
+        assert rooms(loaded) <= {
+            *("cli", "client", "containers", "errors", "layer", "lean", "linux", "oci"),
+            *("runtime", "store", "values"),
+        }
+        assert len(loaded) <= 165
 
 
 @pytest.mark.parametrize("arguments", [("--version",), ("image", "ls"), ("--help",)])
