@@ -121,7 +121,7 @@ def config_document(view: ContainerView) -> Struct:
             "ExposedPorts": empty_objects(state.exposed),
             "Tty": state.terminal,
             "OpenStdin": state.stdin,
-            "StdinOnce": state.stdin and not state.detached,
+            "StdinOnce": state.stdin_once,
             "Env": texts(state.env),
             "Cmd": texts(state.command),
             "Image": state.image_name,

@@ -30,6 +30,7 @@ GROUPS = {
 COMMANDS = {
     "builder du": "Show the disk usage of the build cache",
     "builder prune": "Remove build cache",
+    "container attach": "Attach local standard input, output, and error streams to a container",
     "container commit": "Create a new image from a container's changes",
     "container create": "Create a new container",
     "container exec": "Execute a command in a running container",
@@ -92,6 +93,7 @@ INTERNAL = {
 """Commands that tierce has others call; no help shows them."""
 
 ALIASES = {
+    "attach": "container attach",
     "build": "image build",
     "builder build": "image build",
     "commit": "container commit",

@@ -195,7 +195,7 @@ def spec_of(
         ),
         isolation=isolation,
         stubs=f"{directory_of(store, row.id)}/{stubs.NAME}",
-        binds=(*mounts, *(_bind(*bind) for bind in state.binds), *mounts_of(store, state)),
+        binds=(*mounts, *(bind_mount(*bind) for bind in state.binds), *mounts_of(store, state)),
         files=network.files((*step.hosts, *state.hosts), host_network=isolation.host_network),
         network=network.namespace,
     )
@@ -246,6 +246,7 @@ def state_of(request: RunRequest, source: Source, identifier: str) -> ContainerS
         user=request.user or config.user,
         hostname=hostname,
         stdin=request.stdin,
+        stdin_once=request.stdin and request.stdin_once,
         terminal=request.terminal,
         network=request.network,
         ports=tuple(
@@ -334,7 +335,7 @@ def _environment(request: RunRequest, config: ContainerConfig, hostname: str) ->
     return environment.merge(first, [*images, *request.env])
 
 
-def _bind(source: str, target: str, read_only: bool, options: tuple[str, ...]) -> BindMount:
+def bind_mount(source: str, target: str, read_only: bool, options: tuple[str, ...]) -> BindMount:
     """A single file is mounted as its directory and a name in it, as a tree is a directory."""
     source = os.path.realpath(source)
     try:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from tierce.errors import UsageError
 
 DEFAULT_KEYS = "ctrl-p,ctrl-q"
+DETACHED = "read escape sequence"
+"""Docker's words for who left by the keys."""
+
 _CONTROL = "@abcdefghijklmnopqrstuvwxyz[\\]^_"
 """ctrl with one of these is the byte of its place."""
 

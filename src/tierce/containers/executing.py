@@ -7,7 +7,7 @@ import signal
 import time
 
 from tierce.containers import environment
-from tierce.containers.detaching import DetachKeys
+from tierce.containers.detaching import DETACHED, DetachKeys
 from tierce.containers.following import FOREGROUND, Running
 from tierce.containers.foreground import Streams
 from tierce.containers.processes import RECORD, record_directory
@@ -25,9 +25,6 @@ from tierce.runtime.probe import choose_runtime
 from tierce.store import Store
 from tierce.store.containers import ContainerRow
 from tierce.values import Value
-
-DETACHED = "read escape sequence"
-"""Docker's words for who left by the keys for that."""
 
 _START_SECONDS = 10.0
 _POLL_SECONDS = 0.005
@@ -76,7 +73,11 @@ def execute(
     with (
         launchers.private_directory(store.paths.bundles) as directory,
         ExecProcess(
-            choose_runtime(store.paths), target, spec, directory, privileged=request.privileged
+            choose_runtime(store.paths, state.runtime),
+            target,
+            spec,
+            directory,
+            privileged=request.privileged,
         ) as process,
     ):
         record = f"{record_directory(store, row, state)}/{RECORD}{os.urandom(32).hex()}"

@@ -127,7 +127,7 @@ class Relay:
     def _pass_on(self, source: int, sink: int, log: Callable[[bytes], None]) -> None:
         def deliver(data: bytes) -> None:
             log(data)
-            _write_all(sink, data)
+            write_all(sink, data)
 
         self._deliver(source, deliver)
 
@@ -288,7 +288,8 @@ def _nothing(number: int, frame: FrameType | None) -> None:
     """The number goes through the wakeup descriptor."""
 
 
-def _write_all(sink: int, data: bytes) -> None:
+def write_all(sink: int, data: bytes) -> None:
+    """Writes all of it, whether or not the descriptor blocks. Raises OSError."""
     while data:
         try:
             data = data[os.write(sink, data) :]

@@ -62,7 +62,8 @@ class RunRequest(Value):
     NETWORKS or "container:" with the name of one that runs; "default" is the bridge, or the host's
     where there can be none. `exposed` holds "80/tcp"; `address` and `mac` are for the interface;
     an address in `hosts` may be "host-gateway", this machine as the container sees it. `stdin`: the
-    process reads our standard input. `remove`: nothing is left of the container when it has ended.
+    process reads our standard input, and has no more when we have no more, if that is given only
+    `stdin_once`. `remove`: nothing is left of the container when it has ended.
     `stop_timeout` is in seconds, None for the usual ten, -1 for ever. `rights` are None for the
     defaults of docker; what `health` leaves empty is the image's.
     """
@@ -76,6 +77,7 @@ class RunRequest(Value):
     working_dir: str = ""
     user: str = ""
     stdin: bool = False
+    stdin_once: bool = False
     terminal: bool = False
     remove: bool = False
     binds: tuple[HostPath, ...] = ()

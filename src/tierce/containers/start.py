@@ -21,12 +21,25 @@ from tierce.runtime.probe import choose_runtime
 from tierce.store import Store
 from tierce.store.containers import ContainerRow
 
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _PROGRAM = "from tierce.cli.main import entry; entry()"
 """What conmon runs at the end; by -c and -P, nothing of the directory it is in is imported."""
 
 
-def start(store: Store, row: ContainerRow) -> ContainerRow:
+def start(
+    store: Store,
+    row: ContainerRow,
+    *,
+    size: tuple[int, int] | None = None,
+    created: Callable[[], None] | None = None,
+) -> ContainerRow:
     """Starts a container in the background; returns when its process runs. Idempotent.
+
+    A terminal has `size`, rows and columns. `created` is called before the process runs, if this
+    starts it, when what conmon and the runtime need of it is there.
 
     Raises ContainerError, with the exit status that `container run` is to have, NotFound when it
     has been removed meanwhile, RuntimeUnavailable, StoreError.
@@ -58,12 +71,14 @@ def start(store: Store, row: ContainerRow) -> ContainerRow:
                     id=row.id,
                     container=spec_of(
                         *(store, found, state),
-                        size=(24, 80) if state.terminal else None,
+                        size=(size or (24, 80)) if state.terminal else None,
                         network=network,
                     ),
                     directory=directory,
                     log=log and LogFiles(log).current,
                     stdin=state.stdin,
+                    stdin_once=state.stdin_once and not state.terminal,
+                    created=created,
                     exit_command=_exit_command(store, row.id),
                     held=network.held,
                 )

@@ -61,6 +61,7 @@ class ContainerState(Value):
     user: str = ""
     hostname: str = ""
     stdin: bool = False
+    stdin_once: bool = False
     terminal: bool = False
     network: str = "default"
     ports: tuple[tuple[int, str, str, int, int], ...] = ()

@@ -54,7 +54,9 @@ class DetachedSpec(Value):
 
     `directory` is the one that `monitor` describes, `log` the file that its output goes to (empty:
     none); `exit_command` is run at its end, with whatever environment this process has.
-    conmon keeps the descriptors in `held` open.
+    conmon keeps the descriptors in `held` open. `created` is called before the process runs, when
+    all that is in `directory` is there. The process's input stays open when somebody who gave it
+    has no more, unless that is given only `once`.
     """
 
     id: str
@@ -64,6 +66,8 @@ class DetachedSpec(Value):
     stdin: bool
     exit_command: tuple[str, ...]
     held: tuple[int, ...] = ()
+    stdin_once: bool = False
+    created: Callable[[], None] | None = None
 
 
 class Started(Value):
@@ -155,6 +159,8 @@ class _Start:
             ProcessId.of(number_in(f"{directory}/pid")),
             ProcessId.of(number_in(f"{directory}/monitor")),
         )
+        if self._spec.created is not None:
+            self._spec.created()
         pid = self._spawn(self._runtime.path, [self._runtime.name, *self._options, "start"])
         if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
             raise self._failure("")
@@ -208,6 +214,7 @@ class _Start:
             log=spec.log,
             terminal=spec.container.process.terminal,
             stdin=spec.stdin,
+            stdin_once=spec.stdin_once,
             exit_command=spec.exit_command,
         )
         told, tells = os.pipe()

@@ -103,7 +103,8 @@ class ExecProcess:
         copy = sealed_copy(self._runtime.path)
         words = [self._runtime.name, "--root", self._target.state]
         words += ["--log", self._log, "--log-format", "json"]
-        words += ["--cgroup-manager", "disabled"] if shares_cgroup else []
+        if shares_cgroup and self._runtime.name == "crun":
+            words += ["--cgroup-manager", "disabled"]
         words += ["exec", "--process", self._document, "--pid-file", pid_file]
         words += ["--console-socket", console] if console else []
         words += ["--detach"] if detached else []

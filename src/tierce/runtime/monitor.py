@@ -73,6 +73,7 @@ def monitor_arguments(
     log: str,
     terminal: bool,
     stdin: bool,
+    stdin_once: bool,
     exit_command: Sequence[str],
 ) -> list[str]:
     """The command line of conmon for a container with this directory."""
@@ -87,6 +88,7 @@ def monitor_arguments(
     words += ["--log-level", "error", "--no-sync-log"]
     words += ["--terminal"] if terminal else []
     words += ["--stdin"] if stdin else []
+    words += ["--leave-stdin-open"] if stdin and not stdin_once else []
     words += ["--exit-command", exit_command[0]]
     for word in exit_command[1:]:
         words += ["--exit-command-arg", word]

@@ -1,0 +1,46 @@
+"""`--attach`, `--detach-keys`, `--sig-proxy`: which streams of a container are ours, and how."""
+
+from __future__ import annotations
+
+from tierce.cli.flags import Flag, Parsed
+from tierce.errors import UsageError
+
+FLAGS = (Flag("attach", "a", kind="list", help="Attach to STDIN, STDOUT or STDERR"),)
+
+DETACH_KEYS = Flag(
+    "detach-keys", kind="string", help="Override the key sequence for detaching a container"
+)
+SIG_PROXY = Flag(
+    "sig-proxy", default=True, help="Proxy received signals to the process (default true)"
+)
+
+_STREAMS = frozenset({"stdin", "stdout", "stderr"})
+
+
+def attached_streams(options: Parsed) -> frozenset[str]:
+    """Those of `--attach`, or what docker takes without: output, and input if it is kept open.
+
+    Raises UsageError.
+    """
+    named = frozenset(text.lower() for text in options.texts("attach"))
+    if wrong := named - _STREAMS:
+        raise UsageError(
+            f'invalid argument "{min(wrong)}" for "-a, --attach" flag: '
+            "valid streams are STDIN, STDOUT and STDERR"
+        )
+    if named:
+        return named
+    return frozenset({"stdout", "stderr"}) | ({"stdin"} if options.flag("interactive") else set())
+
+
+def attaches_stdin(options: Parsed) -> bool:
+    """Whether the end of our input is to be that of the container's."""
+    streams = attached_streams(options)
+    return "stdin" in streams and not (options.given("detach") and options.flag("detach"))
+
+
+def check(options: Parsed) -> None:
+    """Refuses what goes together with no container in the background. Raises UsageError."""
+    attached_streams(options)
+    if options.flag("detach") and options.given("attach"):
+        raise UsageError("conflicting options: cannot specify both --attach and --detach")
