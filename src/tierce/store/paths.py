@@ -16,7 +16,8 @@
 ├── snapshots/<n>/erofs       an image by which the layer is mounted from its tar; can be made again
 ├── snapshots/<n>/lower       an empty directory to mount that at
 ├── snapshots/empty           a directory for ever empty, beneath layers without a parent
-├── containers/<id>/log      what a container has written
+├── containers/<id>/log      what a container has written; `log.1` … before that, if it is bounded
+├── containers/<id>/health   the last answers of its health check
 ├── volumes/<name>/_data      the files of a volume
 ├── cache-mounts/<n>/         contents of RUN --mount=type=cache
 ├── contexts/<name>           what the last walk over a build context found; a cache
