@@ -70,7 +70,7 @@ def test_process_ended_by_a_signal_gives_128_and_its_number(shared: Tierce) -> N
         (("-u", "nobody-there", BASE, "true"), 125, "unable to find user nobody-there"),
         (("not-there:1", "true"), 125, "no such image"),
         (("--bogus", BASE), 125, "unknown flag: --bogus"),
-        (("--network", "nowhere", BASE), 125, "network nowhere: not supported"),
+        (("--network", "nowhere", BASE), 125, "network nowhere not found"),
         (("-w", "relative", BASE), 125, "it needs to be an absolute path"),
         (("-v", "na?me:/data", BASE), 125, "includes invalid characters for a local volume name"),
         (("--name", "a/b", BASE), 125, "Invalid container name (a/b)"),

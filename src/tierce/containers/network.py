@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 
 from tierce import containers
 from tierce.containers.leaving import bridge_of, leave
 from tierce.containers.request import RunRequest
 from tierce.containers.state import RUNNING, ContainerState
-from tierce.containers.sweep import find, is_running
-from tierce.errors import ContainerError, NotFound, UsageError
+from tierce.containers.sweep import find, is_running, lock_name
+from tierce.errors import ContainerError, NotFound, TierceError, UsageError
 from tierce.runtime.container import TextFile
 from tierce.runtime.endpoints import Endpoint, EndpointRequest
 from tierce.runtime.ports import PROTOCOLS, PortRequest, process_with
@@ -17,7 +18,7 @@ from tierce.runtime.resolver import container_hosts, resolv_conf
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tierce.runtime.network import Attachment, Leaving
     from tierce.store import Store
@@ -107,12 +108,37 @@ class ContainerNetwork:
         self._state = state
         self._attachment: Attachment | Joined | None = None
         self._leaving: Leaving | None = None
+        self._failure: TierceError | None = None
         self._owner = state
         """The state of the container whose network it is."""
 
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """Begins before the container has a row in the store, which it has after the block.
+
+        If it has not, by an exception, what was begun is undone. What `__enter__` raises, it does
+        then: the container is there that could not be started.
+        """
+        # Until then, nobody else is to take what is noted of the network for left over.
+        with self._store.locks.hold(lock_name(self._identifier)):
+            try:
+                try:
+                    self.__enter__()
+                except TierceError as error:
+                    self._failure = error
+                yield
+            except BaseException:
+                self.close()
+                leave(self._store, self._identifier)
+                raise
+
     def __enter__(self) -> ContainerNetwork:
-        """Raises ContainerError, RuntimeUnavailable."""
+        """Begins, unless that is done. Raises ContainerError, RuntimeUnavailable."""
         network = self._state.network
+        if self._failure is not None:
+            raise self._failure
+        if self._attachment is not None:
+            return self
         if network == BRIDGE:
             self._attachment = self._attach()
         elif network.startswith(OF_CONTAINER):

@@ -67,30 +67,27 @@ def run(store: Store, request: RunRequest, streams: Streams | None = None) -> in
             state = state_of(request, source, identifier).replace(
                 status=RUNNING, started=time.time()
             )
-            state, volumes = plan(store, request, source.config, state)
-            mounts = stack.enter_context(steps.open_mounts(store, source.step))
-            isolation = isolation_of(state, source.step)
-            if state.rights:
-                isolation = containers.rights.isolated(store, state, isolation)
-            rules = isolation.device_rules if runtime.shares_cgroup else ()
-            particulars = isolation.particulars
-            launcher = stack.enter_context(
-                Launcher(
-                    bundles,
-                    rules,
-                    shares_processes=particulars is not None and particulars.needs_host_processes,
-                )
-            )
-            state = state.replace(launcher=launcher.name)
-            with open(f"{launcher.directory}/{ENDED}", "x", encoding="ascii"):
-                pass  # see `tell_end`
-            row = add(store, request, source, identifier, state, volumes)
+            network = ContainerNetwork(store, identifier, state)
+            with network.begun():  # it takes a while, beside what follows
+                state, volumes = plan(store, request, source.config, state)
+                mounts = stack.enter_context(steps.open_mounts(store, source.step))
+                isolation = isolation_of(state, source.step)
+                if state.rights:
+                    isolation = containers.rights.isolated(store, state, isolation)
+                rules = isolation.device_rules if runtime.shares_cgroup else ()
+                particulars = isolation.particulars
+                shares = particulars is not None and particulars.needs_host_processes
+                launcher = stack.enter_context(Launcher(bundles, rules, shares_processes=shares))
+                state = state.replace(launcher=launcher.name)
+                with open(f"{launcher.directory}/{ENDED}", "x", encoding="ascii"):
+                    pass  # see `tell_end`
+                row = add(store, request, source, identifier, state, volumes)
         made = _Made(store, row, state, launcher.directory)
         size = size_of(streams.stdout) if request.terminal else None
         limits = limits_of(state.log_driver, dict(state.log_options))
         try:
             with (
-                ContainerNetwork(store, identifier, state) as network,
+                network,
                 containers.keeping.kept(store, row, state) if state.health else nullcontext(),
                 LogWriter(log_directory(store, identifier, state), limits) as log,
                 Engine(runtime, launcher) as engine,
