@@ -85,15 +85,16 @@ class _Selected:
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
         self._digest = new_hash()
-        self._lines: list[bytes] = []
+        self._lines: list[str] = []
         self._paths: list[str] = []
         self._attributes = array("I")
         self._numbers: dict[str, int] = {}
+        self._texts: dict[tuple[object, ...], str] = {}
         self._contents = bytearray()
 
     def start(self, kind: str) -> None:
         """A source begins. No line is as short as this, so that it cannot be taken for one."""
-        self._lines.append(kind.encode() + b"\0")
+        self._lines.append(f"{kind}\0")
 
     def add(self, entry: Entry, path: str) -> None:
         kind = entry.kind
@@ -109,12 +110,10 @@ class _Selected:
         elif kind == "symlink":
             link = entry.link
             digest = crc32(link.encode("utf-8", "surrogateescape")).to_bytes(FACT_BYTES, "big")
-        attributes = f"{kind} {entry.mode:o} {entry.uid} {entry.gid}"
+        attributes = self._texts.get(entry[1:5]) or self._describe(entry)
         special = _special(entry) if entry.xattrs or entry.device[0] else ""
         # Neither names nor targets hold NUL: each line has exactly five fields.
-        line = (
-            f"{path}\0{attributes} {entry.size}\0{link}\0{content}\0{special}\0"
-        ).encode("utf-8", "surrogateescape")  # fmt: skip
+        line = f"{path}\0{attributes} {entry.size}\0{link}\0{content}\0{special}\0"
         if special:
             attributes += f" {crc32(special.encode()):08x}"
         self._attributes.append(self._numbers.setdefault(attributes, len(self._numbers)))
@@ -133,8 +132,14 @@ class _Selected:
             self._contents,
         )
 
+    def _describe(self, entry: Entry) -> str:
+        """Kind, mode and owner, which many entries have in common."""
+        text = f"{entry.kind} {entry.mode:o} {entry.uid} {entry.gid}"
+        self._texts[entry[1:5]] = text
+        return text
+
     def _flush(self) -> None:
-        self._digest.update(b"".join(self._lines))
+        self._digest.update("".join(self._lines).encode("utf-8", "surrogateescape"))
         self._lines.clear()
 
 

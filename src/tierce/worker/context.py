@@ -267,7 +267,7 @@ class LocalTree:
     def save(self) -> None:
         """Keep what was learned for the next build."""
         if self._digests.has_news:
-            self._digests.save(self._finder_of_gone())
+            self._digests.save(self._listed(), self._finder_of_gone())
         if self.layers is not None:
             self.layers.save()
 
@@ -395,6 +395,14 @@ class LocalTree:
             raise _changed(entry.path)
         known: bytes = digest.digest()
         return known
+
+    def _listed(self) -> set[str]:
+        """The paths of all that was listed."""
+        return {
+            f"{directory}/{row[0]}" if directory else row[0]
+            for directory, rows in self._directories.items()
+            for row in rows
+        }
 
     def _finder_of_gone(self) -> Callable[[str], bool]:
         """Tells whether a path is missing in the list of its directory, or of one above."""

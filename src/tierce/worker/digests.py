@@ -21,6 +21,7 @@ from zlib import crc32
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
 
 TICK_NS = 20_000_000
 """Twice the coarsest clock tick of Linux (CONFIG_HZ=100)."""
@@ -82,19 +83,26 @@ class DigestCache:
         """Whether there is anything for `save` to write."""
         return len(self._new) > len(self._racy)
 
-    def save(self, is_gone: Callable[[str], bool] = lambda path: False) -> None:
+    def save(
+        self,
+        listed: AbstractSet[str] = frozenset(),
+        is_gone: Callable[[str], bool] = lambda path: False,
+    ) -> None:
         """Write what is known, less the paths of earlier builds that are gone; atomic.
 
-        Never fatal: a store without room for its caches still builds.
+        Those that are `listed` are not asked about. Never fatal: a store without room for its
+        caches still builds.
         """
         if not self.has_news:
             return
-        kept = [path for path in self._load() if path not in self._new and not is_gone(path)]
+        rows = self._load()
+        dropped = {path for path in rows.keys() - listed if is_gone(path)}
+        dropped |= rows.keys() & self._new.keys()
         new = [path for path in self._new if path not in self._racy]
         partial = f"{self._path}.{os.getpid()}.{threading.get_ident()}.partial"
         try:
             with open(partial, "wb") as file:
-                file.write(self._encoded(kept, new))
+                file.write(self._encoded(dropped, new))
             os.rename(partial, self._path)
         except OSError:
             try:
@@ -102,20 +110,29 @@ class DigestCache:
             except OSError:
                 pass
 
-    def _encoded(self, kept: list[str], new: list[str]) -> bytes:
-        old_rows = [self._load()[path] for path in kept]
-        parts = ["\0".join(kept + new).encode("utf-8", "surrogateescape")]
+    def _encoded(self, dropped: AbstractSet[str], new: list[str]) -> bytes:
+        """What is in the file, less some of its paths, and with new ones behind it."""
+        rows = self._load()
+        # Few are dropped as a rule, and what is between them is copied as it is.
+        ends = [*sorted([rows[path] for path in dropped]), len(rows)]
+        runs = [slice(end + 1, next_end) for end, next_end in zip([-1, *ends], ends)]
+        names = [path for path in rows if path not in dropped] if dropped else list(rows)
+        parts: list[bytes | memoryview] = [
+            "\0".join([*names, *new]).encode("utf-8", "surrogateescape")
+        ]
         stamps = zip(*[self._new[path][0] for path in new]) if new else [()] * len(_COLUMN_TYPES)
         old_columns = self._columns or [array(code) for code in _COLUMN_TYPES]
         for code, old, added in zip(_COLUMN_TYPES, old_columns, stamps):
-            column = array(code, [old[row] for row in old_rows])
+            column = array(code)
+            for run in runs:
+                column += old[run]
             column.extend(added)
             parts.append(column.tobytes())
-        digests = self._digests
-        parts += [digests[row * _DIGEST_BYTES : (row + 1) * _DIGEST_BYTES] for row in old_rows]
+        digests = memoryview(self._digests)
+        parts += [digests[run.start * _DIGEST_BYTES : run.stop * _DIGEST_BYTES] for run in runs]
         parts += [self._new[path][1] for path in new]
         body = b"".join(parts)
-        head = f"{len(kept) + len(new)} {len(parts[0])} {crc32(body)}\n"
+        head = f"{len(names) + len(new)} {len(parts[0])} {crc32(body)}\n"
         return b"".join([_MAGIC, head.encode(), body])
 
     def _load(self) -> dict[str, int]:
@@ -147,6 +164,9 @@ class DigestCache:
         names = body[:names_size].decode("utf-8", "surrogateescape").split("\0")
         if count == 0 or len(names) != count:
             raise ValueError("wrong number of names")
+        rows = dict(zip(names, range(count)))
+        if len(rows) != count:
+            raise ValueError("a name twice")
         self._columns = columns
         self._digests = body[at:]
-        return dict(zip(names, range(count)))
+        return rows

@@ -1,5 +1,6 @@
 """What is remembered of files between builds, and when it is not trusted."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def test_saving_drops_what_is_gone(path: str) -> None:
     saved(path, {"kept": (STAMP, DIGEST), "gone": (STAMP, DIGEST)})
     cache = DigestCache(path)
     cache.put("new", STAMP, DIGEST, LATER)
-    cache.save(lambda name: name == "gone")
+    cache.save(is_gone=lambda name: name == "gone")
     later = DigestCache(path)
     assert [bool(later.get(name, STAMP)) for name in ("kept", "gone", "new")] == [
         True, False, True,
@@ -202,3 +203,29 @@ def test_what_is_saved_is_read(
     later = DigestCache(path)
     for name, (stamp, digest) in entries.items():
         assert later.get(name, stamp) == digest
+
+
+NAMES = st.sampled_from(["a", "b", "c", "d/e", "d/f", "\udcff"])
+STAMPS = st.tuples(*[st.integers(0, 3)] * 4)
+Known = dict[str, tuple[Stamp, bytes]]
+KNOWN = st.dictionaries(NAMES, st.tuples(STAMPS, st.binary(min_size=32, max_size=32)))
+
+
+@given(KNOWN, KNOWN, st.sets(NAMES), st.sets(NAMES))
+def test_file_has_what_was_known_less_what_is_gone_and_what_is_too_fresh(
+    old: Known, new: Known, gone: set[str], racy: set[str]
+) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        path = f"{directory}/cache"
+        saved(path, old)
+        cache = DigestCache(path)
+        for name, (stamp, digest) in new.items():
+            cache.put(name, stamp, digest, 0 if name in racy else LATER)
+        cache.save(old.keys() - gone, gone.__contains__)
+        kept = {name: known for name, known in old.items() if name not in gone | new.keys()}
+        kept |= {name: known for name, known in new.items() if name not in racy}
+        expected = kept if new.keys() - racy else old
+        later = DigestCache(path)
+        for name, (stamp, _) in [*old.items(), *new.items()]:
+            known_stamp, digest = expected.get(name, (None, b""))
+            assert later.get(name, stamp) == (digest if stamp == known_stamp else b"")
