@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 
 from tierce import runtime
+from tierce.store.paths import namespace_owner
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from tierce.runtime.network import BridgeNetwork
     from tierce.store import Store
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 def bridge_of(store: Store) -> BridgeNetwork:
     """The network "bridge" that the containers of a store are on."""
+    if namespace_owner(os.environ) is not None:
+        return runtime.PastaNetwork(store.paths.networks, os.environ)
     return runtime.BridgeNetwork(store.paths.networks, os.environ)
 
 
@@ -37,19 +40,20 @@ def leave(store: Store, identifier: str) -> None:
         bridge_of(store).take_down(identifier)
 
 
-def sweep(store: Store, may_leave: Callable[[str], None]) -> None:
-    """Has `may_leave` look at each container of this store that has something on a network.
+def sweep(store: Store, running: Collection[str], may_leave: Callable[[str], None]) -> None:
+    """Has `may_leave` look at containers of this store that have something on a network.
 
-    What containers had whose store is no more is released.
+    Not at those that are `running`. What containers had whose store is no more is released.
     """
     try:
         names = os.listdir(f"{store.paths.networks}/endpoints")
     except FileNotFoundError:
         return
+    names = [name for name in names if name not in running and not name.startswith(".")]
     if not names:
         return
     network = bridge_of(store)
-    for identifier in network.notes.left_by(store.paths.database):
+    for identifier in network.notes.left_by(store.paths.database, names):
         note = network.notes.read(identifier)
         if note is not None and note.owner == store.paths.database:
             may_leave(identifier)

@@ -48,7 +48,7 @@ def sweep(store: Store) -> None:
     running = {row.id for row in rows if row.running}
     for identifier in _names(store.paths.detached).difference(running):
         _sweep_directory(store, identifier)
-    leaving.sweep(store, lambda identifier: _sweep_network(store, identifier))
+    leaving.sweep(store, running, lambda identifier: _sweep_network(store, identifier))
 
 
 def _names(directory: str) -> set[str]:

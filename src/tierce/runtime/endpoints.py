@@ -20,6 +20,7 @@ from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
 
@@ -129,9 +130,9 @@ class Notes:
         except FileNotFoundError:
             return []
 
-    def left_by(self, owner: str) -> list[str]:
-        """Those about containers of one store, or of a store that is no more."""
-        found = [(name, self.read(name)) for name in self.names()]
+    def left_by(self, owner: str, names: Iterable[str]) -> list[str]:
+        """Of these, the ones about containers of one store, or of a store that is no more."""
+        found = [(name, self.read(name)) for name in names]
         return [
             name
             for name, note in found

@@ -202,7 +202,7 @@ def test_notes_are_of_one_store_or_of_one_that_is_no_more(tmp_path: Path, owner:
     notes.write("mine", Note(owner, ports, Endpoint("10.86.0.2", 16, "10.86.0.1", "", ports)))
     notes.write("others", Note(str(other)))
     notes.write("lost", Note(str(tmp_path / "gone.db")))
-    assert sorted(notes.left_by(owner)) == ["lost", "mine"]
+    assert sorted(notes.left_by(owner, notes.names())) == ["lost", "mine"]
     assert notes.read("mine") == Note(
         owner, ports, Endpoint("10.86.0.2", 16, "10.86.0.1", "", ports)
     )

@@ -92,7 +92,7 @@ def row(view: ContainerView, containers: Containers, *, truncate: bool) -> Struc
             "LocalVolumes": str(len(state.volumes)),
             "Mounts": ",".join(shorter(name, MOUNT_WIDTH, truncate) for name in mounts),
             "Names": view.name,
-            "Networks": view.network,
+            "Networks": "" if view.network.startswith("container:") else view.network,
             "Platform": state.platform or "linux",
             "Ports": shown_ports(view),
             "RunningFor": lambda: ago(view.created),
