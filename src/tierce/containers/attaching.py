@@ -21,9 +21,10 @@ from tierce.containers.relay import Insistence, Relay, SignalPipe, write_all
 from tierce.containers.request import RunRequest
 from tierce.containers.start import start
 from tierce.containers.state import RUNNING, ContainerState
+from tierce.containers.sweep import finish, lock_name
 from tierce.containers.terminal import RawMode, size_of
 from tierce.errors import ContainerError, RuntimeUnavailable, TierceError
-from tierce.runtime.monitor import ENDED, find_monitor
+from tierce.runtime.monitor import ENDED, exit_status, find_monitor
 from tierce.store import Store
 from tierce.store.containers import ContainerRow
 from tierce.values import Value
@@ -197,18 +198,21 @@ class _Attachment:
         with Running(self._store, row) as running:
             if self._relay(running, redraws=redraws):
                 return None
-            status = running.await_end()
-        if status is None:
-            text = os.pread(self._ended, _CHUNK, 0)
-            status = int(text) if text else stop.wait(self._store, row)
-        return status
+            # conmon closes our connection when it has noted the status, and then waits for the
+            # command that clears up. Whoever comes first does.
+            if exit_status(self._directory, row.id) is None:
+                running.await_end()
+        with self._store.locks.hold(lock_name(row.id)):
+            finish(self._store, row.id, monitored=exit_status(self._directory, row.id) is not None)
+        text = os.pread(self._ended, _CHUNK, 0)
+        return int(text) if text else stop.wait(self._store, row)
 
     def _relay(self, running: Running, *, redraws: bool) -> bool:
         """Copies until the end; says whether somebody detached."""
         more = (signal.SIGWINCH,) if self._terminal else ()
         pipe = SignalPipe(*more) if self._options.signals else SignalPipe(only=more)
-        with _when_ended(running) as ended, pipe as signals:
-            relay = Relay(ended)
+        with _readable() as over, pipe as signals:
+            relay = Relay(over)  # it is over when nothing more comes
             relay.receive(os.dup(self._socket), self._show)
             if self._stdin:
                 relay.feed(
@@ -285,11 +289,8 @@ def _await_reading(pipe: int) -> None:
 
 
 @contextmanager
-def _when_ended(running: Running) -> Iterator[int]:
-    """A descriptor that is readable when the container has ended, also if it has already."""
-    if running.end >= 0:
-        yield running.end
-        return
+def _readable() -> Iterator[int]:
+    """A descriptor that is readable at once."""
     reader, writer = os.pipe()
     os.close(writer)
     try:
