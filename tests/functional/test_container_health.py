@@ -11,6 +11,7 @@ import pytest
 
 from support.containers import inspected, nothing_outlives, run_file, start, until
 from support.program import BASE, Tierce, outcome_of, write_context
+from support.users import Rootless, has_subordinate_ids, made_user
 
 AT_ONCE = ("--health-interval", "100ms")
 
@@ -235,3 +236,27 @@ def test_what_makes_no_sense_is_refused(
 ) -> None:
     assert message in program.run("run", "-d", *words, BASE, "true", status=125).stderr
     assert program.run("ps", "-aq").stdout == ""
+
+
+@pytest.mark.skipif(not has_subordinate_ids(), reason="no newuidmap")
+def test_ordinary_user_has_health_checks_and_bounded_logs(base_archive: Path) -> None:
+    with made_user() as user, Rootless(user) as program:
+        program.run("load", "-q", "-i", str(program.give(base_archive, "bases.tar")))
+        log = ("--log-opt", "max-size=1m", "--log-opt", "max-file=2")
+        flags = ("--network", "none", "--health-cmd", "id -u", *AT_ONCE)
+        program.run(
+            "run", "-d", "--name", "web", *flags, *log, BASE, "sh", "-c", "echo hi; sleep 600"
+        )
+        form = ("inspect", "-f", "{{.State.Health.Status}}", "web")
+        until(lambda: program.run(*form).stdout == "healthy\n")
+        assert program.run("logs", "web").stdout == "hi\n"
+        task = next(program.home.glob("**/keeper.json"))
+        record = task.with_name("keeper")
+        before = record.read_text()
+        assert os.stat(f"/proc/{before.split()[0]}").st_uid == user.uid
+        os.kill(int(before.split()[0]), signal.SIGKILL)
+        until(lambda: not Path(f"/proc/{before.split()[0]}").exists())
+        program.run("ps")
+        assert record.read_text() != before
+        program.run("rm", "-f", "web")
+        assert not record.exists()
