@@ -1,0 +1,76 @@
+"""Ending what is left in the groups of a container."""
+
+from __future__ import annotations
+
+import os
+import select
+
+from tierce.lean import signal
+from tierce.linux import cgroups
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_END_SECONDS = 120.0
+
+GUARD = """\
+cat
+while read -r group; do
+    while left=$(cat "$group"/cgroup.procs "$group"/*/cgroup.procs 2>/dev/null | grep -vx "$PPID")
+    do kill -9 $left; sleep 0.05; done
+done < "$1"/cgroups
+"""
+"""What ends the processes of groups when its input does, for sh; its argument is the directory in
+which the file `cgroups` names them. Its parent is spared: that is who closes the input."""
+
+
+def end_processes(directories: Iterable[str], *, spare: int = 0) -> None:
+    """Kills the processes in groups, and returns when they have ended.
+
+    Those that they start meanwhile, too; but not the process with the number `spare`.
+    """
+    for directory in directories:
+        killed: set[int] = set()
+        while left := processes_in(directory) - {spare} - killed:
+            for pid in left:
+                _end(directory, pid)
+            killed |= left
+
+
+def _end(directory: str, pid: int) -> None:
+    try:
+        ended = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        if pid in processes_in(directory):  # still that process
+            signal.pidfd_send_signal(ended, signal.SIGKILL)
+            _thaw(directory)
+            select.select([ended], [], [], _END_SECONDS)
+    except ProcessLookupError:
+        pass
+    finally:
+        os.close(ended)
+
+
+def _thaw(directory: str) -> None:
+    """What is frozen does not die either in version 1."""
+    path = f"{directory}/freezer.state"
+    if os.path.exists(path):
+        with open(path, "w", encoding="ascii") as file:
+            file.write("THAWED")
+
+
+def processes_in(directory: str) -> set[int]:
+    """The numbers of the processes in a group, none when it is gone."""
+    try:
+        with open(f"{directory}/cgroup.procs", encoding="ascii") as file:
+            return {int(text) for text in file.read().split()}
+    except OSError:
+        return set()
+
+
+def below(directories: Iterable[str]) -> list[str]:
+    """Groups, and those right below them, in the order in which they can be removed."""
+    return [inner for directory in directories for inner in cgroups.with_children(directory)]
