@@ -25,8 +25,14 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+ATTENDED = "attended"
+"""The file with the number of the process that clears up when its attached container has ended."""
+
+_UNLESS_ATTENDED = '{ read -r pid < "$0" && kill -0 "$pid"; } 2> /dev/null && exit; exec "$@"'
+"""What conmon runs at the end, with this file and a command for when nobody is there to do it."""
+
 _PROGRAM = "from tierce.cli.main import entry; entry()"
-"""What conmon runs at the end; by -c and -P, nothing of the directory it is in is imported."""
+"""That command; by -c and -P, nothing of the directory it is in is imported."""
 
 
 def start(
@@ -120,6 +126,7 @@ def _failed(store: Store, row: ContainerRow, state: ContainerState, error: BaseE
 
 def _exit_command(store: Store, identifier: str) -> tuple[str, ...]:
     return (
+        *("/bin/sh", "-c", _UNLESS_ATTENDED, f"{store.paths.detached}/{identifier}/{ATTENDED}"),
         *(sys.executable, "-P", "-c", _PROGRAM, "--root", os.path.abspath(store.paths.root)),
         *("container", "cleanup", identifier),
     )
