@@ -24,7 +24,7 @@ from tierce.containers.start import ATTENDED, start
 from tierce.containers.state import RUNNING, ContainerState
 from tierce.containers.sweep import finish, lock_name
 from tierce.containers.terminal import RawMode, size_of
-from tierce.errors import ContainerError, RuntimeUnavailable, TierceError
+from tierce.errors import RuntimeUnavailable, TierceError
 from tierce.runtime.monitor import ENDED, exit_status, find_monitor
 from tierce.store import Store
 from tierce.store.containers import ContainerRow
@@ -157,7 +157,7 @@ class _Attachment:
     ) -> None:
         stdin = options.stdin and state.stdin
         if stdin and state.terminal and not os.isatty(streams.stdin):
-            raise ContainerError("the input device is not a TTY")
+            raise TierceError("the input device is not a TTY")
         self._store = store
         self._stdin = stdin
         self._terminal = state.terminal
