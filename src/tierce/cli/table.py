@@ -21,6 +21,7 @@ SUMMARY = "From a Dockerfile to a running, shared container image, without a dae
 GROUPS = {
     "builder": "Manage the build cache",
     "container": "Manage containers",
+    "context": "Manage contexts",
     "image": "Manage images",
     "network": "Manage networks",
     "system": "Manage the store as a whole",
@@ -50,8 +51,13 @@ COMMANDS = {
     "container start": "Start one or more stopped containers",
     "container stats": "Display a live stream of container(s) resource usage statistics",
     "container stop": "Stop one or more running containers",
+    "container top": "Display the running processes of a container",
     "container unpause": "Unpause all processes within one or more containers",
     "container wait": "Block until one or more containers stop, then print their exit codes",
+    "context inspect": "Display detailed information on one or more contexts",
+    "context ls": "List contexts",
+    "context show": "Print the name of the current context",
+    "context use": "Set the current docker context",
     "image bootstrap": "Make a Debian or Ubuntu base image from its package archive",
     "image build": "Build an image from a Dockerfile",
     "image history": "Show the history of an image",
@@ -83,7 +89,10 @@ COMMANDS = {
 }
 
 WITHOUT_NAMESPACE = frozenset(
-    ("image history", "image inspect", "image ls", "image tag", "login", "logout", "version")
+    (
+        *("context inspect", "context ls", "context show", "context use", "image history"),
+        *("image inspect", "image ls", "image tag", "login", "logout", "version"),
+    )
 )
 """What ordinary users do to rows of the store alone, or to nothing: it needs no privilege."""
 
@@ -102,6 +111,7 @@ ALIASES = {
     "container ps": "container ls",
     "container remove": "container rm",
     "cp": "container cp",
+    "context list": "context ls",
     "create": "container create",
     "exec": "container exec",
     "diff": "container diff",
@@ -131,6 +141,7 @@ ALIASES = {
     "stats": "container stats",
     "stop": "container stop",
     "tag": "image tag",
+    "top": "container top",
     "unpause": "container unpause",
     "volume list": "volume ls",
     "volume remove": "volume rm",
