@@ -186,6 +186,33 @@ def test_killed_keeper_is_replaced_by_the_next_command(program: Tierce, tmp_path
     assert not record.exists()
 
 
+def test_keeper_killed_over_and_over_loses_no_line(program: Tierce, many_lines: Path) -> None:
+    """While 43 MB go through some forty files, of which none is dropped."""
+    command = (
+        "i=0; while [ $i -lt 60 ]; do dd if=/data/lines bs=720000 skip=$i count=1 2>/dev/null;"
+        " i=$((i+1)); sleep 0.05; done"
+    )
+    identifier = start(
+        program,
+        *("--name", "hurt", "--log-opt", "max-size=1m", "--log-opt", "max-file=100"),
+        *("-v", f"{many_lines}:/data:ro", BASE, "sh", "-c", command),
+    )
+    record = run_file(program, identifier, "keeper")
+    killed = set()
+    while program.run("ps", "-q").stdout:  # which starts another one
+        try:
+            number = int(record.read_text().split()[0])
+            os.kill(number, signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        killed.add(number)
+    assert len(killed) > 2
+    found = program.run("logs", "hurt").stdout.splitlines(keepends=True)
+    assert len(found) == 600_000
+    assert found == [numbered(number).decode() for number in range(600_000)]
+    assert inspected(program, "hurt", "{{.State.ExitCode}}") == "0"
+
+
 def test_log_in_the_foreground_is_bounded_too(program: Tierce) -> None:
     command = "i=0; while [ $i -lt 3000 ]; do echo line $i; i=$((i+1)); done"
     program.run(

@@ -30,15 +30,17 @@ def end_processes(directories: Iterable[str], *, spare: int = 0) -> None:
 
     Those that they start meanwhile, too; but not the process with the number `spare`.
     """
-    for directory in directories:
+    groups = list(directories)
+    for directory in groups:
         killed: set[int] = set()
         while left := processes_in(directory) - {spare} - killed:
             for pid in left:
-                _end(directory, pid)
+                _end(directory, pid, groups)
             killed |= left
 
 
-def _end(directory: str, pid: int) -> None:
+def _end(directory: str, pid: int, groups: list[str]) -> None:
+    """Ends a process of one group, which may be held up by another of its groups."""
     try:
         ended = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -46,7 +48,8 @@ def _end(directory: str, pid: int) -> None:
     try:
         if pid in processes_in(directory):  # still that process
             signal.pidfd_send_signal(ended, signal.SIGKILL)
-            _thaw(directory)
+            for group in groups:
+                _thaw(group)
             select.select([ended], [], [], _END_SECONDS)
     except ProcessLookupError:
         pass
