@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
 import time
 from contextlib import contextmanager
 
-from tierce.containers import stop
+from tierce import containers
 from tierce.containers.create import NO_STEP, create, find_source
 from tierce.containers.detaching import DETACHED, DetachKeys
 from tierce.containers.following import Running
@@ -76,7 +77,7 @@ def attach(
     state = ContainerState.decode(row.state)
     if not row.running or state.status != RUNNING:
         raise TierceError("cannot attach to a stopped container, start it first")
-    if stop.is_paused(store, row):
+    if containers.stop.is_paused(store, row):
         raise TierceError("cannot attach to a paused container, unpause it first")
     if not state.detached:
         raise TierceError(
@@ -213,13 +214,15 @@ class _Attachment:
             if self._relay(running, redraws=redraws):
                 self._leave(row)
                 return None
-            # conmon closes our connection when it has noted the status, and then waits for the
-            # command that clears up. Whoever comes first does.
-            if exit_status(self._directory, row.id) is None:
-                running.await_end()
+            # conmon notes the status right after it has closed our connection, and then waits for
+            # the command that clears up. Whoever comes first does.
+            while exit_status(self._directory, row.id) is None:
+                if running.end < 0 or select.select([running.end], [], [], _POLL_SECONDS)[0]:
+                    running.await_end()
+                    break
         self._finish(row)
         text = os.pread(self._ended, _CHUNK, 0)
-        return int(text) if text else stop.wait(self._store, row)
+        return int(text) if text else containers.stop.wait(self._store, row)
 
     def _leave(self, row: ContainerRow) -> None:
         """Leaves clearing up to conmon's command, unless that has relied on us already."""
