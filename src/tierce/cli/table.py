@@ -44,6 +44,7 @@ COMMANDS = {
     "container ls": "List containers",
     "container pause": "Pause all processes within one or more containers",
     "container port": "List port mappings or a specific mapping for the container",
+    "container prune": "Remove all stopped containers",
     "container rename": "Rename a container",
     "container restart": "Restart one or more containers",
     "container rm": "Remove one or more containers",
