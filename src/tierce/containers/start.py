@@ -9,7 +9,7 @@ import time
 from tierce import containers
 from tierce.containers.create import directory_of, log_directory, spec_of
 from tierce.containers.leaving import leave
-from tierce.containers.logfiles import LogFiles
+from tierce.containers.logfiles import LogFiles, LogMark
 from tierce.containers.network import ContainerNetwork
 from tierce.containers.state import CREATED, EXITED, RUNNING, STARTING, ContainerState
 from tierce.containers.sweep import find, finish, kill_monitors, lock_name, remove
@@ -66,13 +66,20 @@ def start(
         os.makedirs(directory_of(store, row.id), 0o700, exist_ok=True)
         if found.snapshot is not None:
             store.snapshots.reopen(store.snapshots.get_active(found.snapshot))
+        log = log_directory(store, row.id, state)
+        mark = LogFiles(log).mark() if log else LogMark()
         begun = state.replace(
-            status=STARTING, detached=True, error="", exit_code=0, finished=0.0, boot=boot_id()
+            status=STARTING,
+            detached=True,
+            error="",
+            exit_code=0,
+            finished=0.0,
+            boot=boot_id(),
+            log_start=(*(mark.file or (0, 0)), mark.position),
         )
         store.containers.set_state(row.id, begun.encode(), running=True)
-        log = log_directory(store, row.id, state)
         try:
-            with ContainerNetwork(store, row.id, state) as network:
+            with ContainerNetwork(store, row.id, state, ports_later=True) as network:
                 spec = DetachedSpec(
                     id=row.id,
                     container=spec_of(
@@ -84,7 +91,7 @@ def start(
                     log=log and LogFiles(log).current,
                     stdin=state.stdin,
                     stdin_once=state.stdin_once and not state.terminal,
-                    created=created,
+                    created=lambda: _created(network, created),
                     exit_command=_exit_command(store, row.id),
                     held=network.held,
                 )
@@ -102,6 +109,13 @@ def start(
             raise
         store.containers.set_state(row.id, running.encode(), running=True)
         return found.replace(state=running.encode(), running=True)
+
+
+def _created(network: ContainerNetwork, created: Callable[[], None] | None) -> None:
+    """All is there but the process, which is to find its ports published."""
+    network.complete()
+    if created is not None:
+        created()
 
 
 def _failed(store: Store, row: ContainerRow, state: ContainerState, error: BaseException) -> None:
