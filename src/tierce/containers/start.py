@@ -12,7 +12,7 @@ from tierce.containers.leaving import leave
 from tierce.containers.logfiles import LogFiles, LogMark
 from tierce.containers.network import ContainerNetwork
 from tierce.containers.state import CREATED, EXITED, RUNNING, STARTING, ContainerState
-from tierce.containers.sweep import find, finish, kill_monitors, lock_name, remove
+from tierce.containers.sweep import clear_stubs, find, finish, kill_monitors, lock_name, remove
 from tierce.errors import ContainerError, NotFound, TierceError
 from tierce.linux.process import boot_id
 from tierce.runtime import detached
@@ -136,6 +136,8 @@ def _failed(store: Store, row: ContainerRow, state: ContainerState, error: BaseE
     leave(store, row.id)
     if state.remove:
         remove(store, row)
+    else:
+        clear_stubs(store, row)
 
 
 def _exit_command(store: Store, identifier: str) -> tuple[str, ...]:

@@ -164,6 +164,9 @@ class _Attachment(Attachment):
         """Nothing: pasta itself has the ports."""
         return ()
 
+    def address(self) -> Endpoint:
+        return self.wait()
+
     def wait(self) -> Endpoint:
         """What the container has, once pasta is there. Raises ContainerError."""
         if self._note.endpoint is not None:
