@@ -160,6 +160,21 @@ def test_command_reaches_what_another_command_has_started(rootless: Rootless) ->
     rootless.run("rm", "-f", "first", "second")
 
 
+def test_commands_run_in_containers_of_users_wherever_these_live(rootless: Rootless) -> None:
+    words = ("--network", "none", BASE, "sh", "-c", "echo ready; sleep 600")
+    rootless.run("run", "-d", "--name", "back", *words)
+    with rootless.start("run", "--name", "front", *words) as front:
+        assert front.stdout is not None
+        assert front.stdout.readline() == "ready\n"
+        for name in ("back", "front"):
+            found = rootless.run("exec", name, "sh", "-c", "id -u; exit 3", status=3)
+            assert found.stdout == "0\n"
+            rootless.run("exec", "-d", name, "sleep", "700")
+            assert "sleep 700" in rootless.run("top", name, "-o", "pid,args").stdout
+        rootless.run("rm", "-f", "back", "front")
+        front.communicate()
+
+
 def test_container_that_has_lost_its_monitor_is_cleared_up(rootless: Rootless) -> None:
     words = ("run", "-d", "--name", "lost", "--network", "none", BASE, "sleep", "100")
     identifier = rootless.run(*words).stdout.strip()
