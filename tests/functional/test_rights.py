@@ -354,6 +354,10 @@ def test_settings_of_the_kernel_and_groups(program: Tierce, kind: str) -> None:
     script = "cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax; id -G"
     found = said(program, kind, *settings, *groups, BASE, "sh", "-c", script)
     assert found.split() == ["1", "1000", "0", "50", "4711"]
+    keep = ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done")
+    program.run("run", "-d", "--name", "grouped", "--network", "none", *groups, BASE, *keep)
+    assert program.run("exec", "grouped", "id", "-G").stdout.split() == ["0", "50", "4711"]
+    program.run("rm", "-f", "grouped")
     flags = ("--group-add", "nobodys", BASE, "true")
     refused = program.run("run", "--network", "none", *flags, status=125).stderr
     assert "unable to find group nobodys" in refused
