@@ -142,6 +142,15 @@ def test_killed_conmon_takes_the_container_its_keeper_and_its_port_along(place: 
     assert inspected(program, "web") == "running"
 
 
+def test_container_held_up_ends_with_conmon_too(place: Place) -> None:
+    program = place.program
+    identifier = start(program, "--name", "held", BASE, "sleep", "600")
+    program.run("pause", "held")
+    os.kill(int(run_file(program, identifier, "monitor").read_text()), signal.SIGKILL)
+    assert "Exited (137)" in program.run("ps", "-a").stdout
+    assert left(place) == []
+
+
 def pid_of(program: Tierce, name: str) -> int:
     return int(inspected(program, name, "{{.State.Pid}}"))
 

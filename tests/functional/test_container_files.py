@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -316,3 +317,52 @@ def test_commit_is_reproducible_with_a_date(program: Tierce, image: str) -> None
     assert program.run("commit", "box", environment=environment).stdout == one
     assert str(document(program, one.strip())["Created"]).startswith("2001-09-09T01:46:40")
     program.run("rmi", one.strip())
+
+
+# prune, and sizes
+
+
+def test_prune_removes_containers_that_do_not_run(program: Tierce, image: str) -> None:
+    program.run("run", "-d", "--name", "runs", image, "sleep", "600")
+    made = program.run("create", "--label", "of=test", "-v", "vol:/v", image).stdout.strip()
+    program.run("run", "--name", "ended", image, "sh", "-c", "head -c 100000 /dev/zero > /x")
+    found = program.run("container", "prune", "-f", "--filter", "label=of=test").stdout
+    assert found.startswith(f"Deleted Containers:\n{made}\n\nTotal reclaimed space: ")
+    assert program.run("container", "prune", "-f", "--filter", "until=1h").stdout == (
+        "Total reclaimed space: 0B\n"
+    )
+    found = program.run("container", "prune", text="n\n").stdout
+    assert found == ""
+    found = program.run("container", "prune", "-f", "--filter", "label!=other").stdout
+    assert re.search(r"^Total reclaimed space: 1\d\d(\.\d+)?kB$", found, re.MULTILINE)
+    assert program.run("ps", "-a", "--format", "{{.Names}}").stdout == "runs\n"
+    assert program.run("volume", "rm", "vol").stdout == "vol\n"
+
+
+def test_system_prune_takes_containers_and_by_a_flag_their_volumes(
+    program: Tierce, image: str
+) -> None:
+    program.run("run", "--name", "ended", "-v", "/anon", "-v", "named:/named", image, "true")
+    found = program.run("system", "prune", "-f").stdout
+    assert "Deleted Containers:\n" in found
+    assert "Deleted Volumes:\n" not in found
+    assert len(program.run("volume", "ls", "-q").stdout.split()) == 2
+    assert "Deleted Volumes:\n" in program.run("system", "prune", "-f", "--volumes").stdout
+    assert program.run("volume", "ls", "-q").stdout == "named\n"
+    program.run("volume", "rm", "named")
+
+
+@pytest.mark.parametrize("detached", [(), ("-d",)])
+def test_sizes_are_those_of_what_the_container_wrote(
+    program: Tierce, image: str, detached: tuple[str, ...]
+) -> None:
+    script = "head -c 12345 /dev/zero > /x; chmod 600 /etc/group; chmod 644 /etc/group"
+    program.run("run", *detached, "--name", "box", "-v", "/anon", image, "sh", "-c", script)
+    program.run("wait", "box")
+    form = "{{.SizeRw}} {{.SizeRootFs}}"
+    own, whole = program.run("inspect", "-s", "-f", form, "box").stdout.split()
+    size = int(program.run("image", "inspect", "-f", "{{.Size}}", image).stdout)
+    assert (int(own), int(whole)) == (12345, 12345 + size)
+    assert "12.3kB (virtual" in program.run("ps", "-as").stdout
+    [found] = json.loads(program.run("container", "inspect", "box").stdout)
+    assert "SizeRw" not in found

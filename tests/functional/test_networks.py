@@ -210,6 +210,18 @@ def test_range_gives_a_port_of_it_that_is_free(program: Tierce, free_port: int) 
     assert (page("127.0.0.1", first), page("127.0.0.1", second)) == ("one", "two")
 
 
+def test_each_of_many_containers_is_reached_by_its_own_port(program: Tierce) -> None:
+    names = [f"many{number}" for number in range(10)]
+    for name in names:
+        serve(program, "--name", name, "-p", "127.0.0.1::80", text=name)
+    ports = {name: published(program, name)[1] for name in names}
+    assert len(set(ports.values())) == len(names)
+    assert {name: page("127.0.0.1", port) for name, port in ports.items()} == {
+        name: name for name in names
+    }
+    assert len({setting(program, name, "IPAddress") for name in names}) == len(names)
+
+
 def test_all_exposed_ports_are_published(program: Tierce) -> None:
     serve(program, "--name", "all", "-P", "--expose", "80", "--expose", "90-91/udp")
     lines = program.run("port", "all").stdout.splitlines()

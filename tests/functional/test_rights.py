@@ -354,6 +354,10 @@ def test_settings_of_the_kernel_and_groups(program: Tierce, kind: str) -> None:
     script = "cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/msgmax; id -G"
     found = said(program, kind, *settings, *groups, BASE, "sh", "-c", script)
     assert found.split() == ["1", "1000", "0", "50", "4711"]
+    keep = ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.05; done")
+    program.run("run", "-d", "--name", "grouped", "--network", "none", *groups, BASE, *keep)
+    assert program.run("exec", "grouped", "id", "-G").stdout.split() == ["0", "50", "4711"]
+    program.run("rm", "-f", "grouped")
     flags = ("--group-add", "nobodys", BASE, "true")
     refused = program.run("run", "--network", "none", *flags, status=125).stderr
     assert "unable to find group nobodys" in refused
@@ -594,3 +598,41 @@ def test_rights_stay_when_a_container_is_started_again(program: Tierce, tmp_path
     program.run("create", "--name", "twice", "--network", "none", "--cap-drop", "ALL", "tells")
     for _ in range(2):
         assert effective(program.run("start", "-a", "twice").stdout) == set()
+
+
+def in_groups(launchers: set[str]) -> list[str]:
+    """Processes in the groups of launchers with these names."""
+    return [
+        text
+        for mount in SETUP.mounts
+        for name in launchers
+        for path in Path(mount.path).glob(f"tierce-{name}*")
+        for text in (path / "cgroup.procs").read_text().split()
+    ]
+
+
+def test_what_sees_the_hosts_processes_ends_with_its_first(program: Tierce) -> None:
+    """Without a PID namespace, the kernel does not see to that."""
+    script = "sleep 1000 & echo started; exit 4"
+    words = ("run", "--rm", "--pid", "host", "--network", "none", BASE, "sh", "-c", script)
+    assert program.run(*words, status=4).stdout == "started\n"
+    found = outcome(program, "background", *words[2:4], *words[6:], status=4)
+    assert found.stdout == "started\n"
+
+
+def test_what_sees_the_hosts_processes_ends_with_a_killed_command(program: Tierce) -> None:
+    with Store.open(program.root) as store:
+        bundles = Path(store.paths.bundles)
+    before = {path.name for path in bundles.iterdir()}
+    script = "sleep 1000 & echo started; sleep 1000"
+    words = ("run", "--pid", "host", "--network", "none", BASE, "sh", "-c", script)
+    with program.running(*words) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        launchers = {path.name for path in bundles.iterdir()} - before
+        assert in_groups(launchers)
+        process.kill()
+        # Whatever has our pipe ends before this does.
+        assert process.stdout.read() == ""
+    program.run("ps")
+    assert in_groups(launchers) == []

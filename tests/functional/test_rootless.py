@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.leftovers import still_running
-from support.program import BASE, Tierce, write_context
+from support.program import BASE, Tierce, outcome_of, write_context
 from support.users import Rootless, User, has_subordinate_ids, made_user
 
 pytestmark = [
@@ -159,6 +160,21 @@ def test_command_reaches_what_another_command_has_started(rootless: Rootless) ->
     rootless.run("rm", "-f", "first", "second")
 
 
+def test_commands_run_in_containers_of_users_wherever_these_live(rootless: Rootless) -> None:
+    words = ("--network", "none", BASE, "sh", "-c", "echo ready; sleep 600")
+    rootless.run("run", "-d", "--name", "back", *words)
+    with rootless.start("run", "--name", "front", *words) as front:
+        assert front.stdout is not None
+        assert front.stdout.readline() == "ready\n"
+        for name in ("back", "front"):
+            found = rootless.run("exec", name, "sh", "-c", "id -u; exit 3", status=3)
+            assert found.stdout == "0\n"
+            rootless.run("exec", "-d", name, "sleep", "700")
+            assert "sleep 700" in rootless.run("top", name, "-o", "pid,args").stdout
+        rootless.run("rm", "-f", "back", "front")
+        front.communicate()
+
+
 def test_container_that_has_lost_its_monitor_is_cleared_up(rootless: Rootless) -> None:
     words = ("run", "-d", "--name", "lost", "--network", "none", BASE, "sleep", "100")
     identifier = rootless.run(*words).stdout.strip()
@@ -181,6 +197,48 @@ def test_limits_without_a_delegated_group_are_refused(rootless: Rootless) -> Non
     assert rootless.run("ps", "-a", "--format", "{{.Names}}").stdout in {"", "limited\n"}
     if "limited" in rootless.run("ps", "-a").stdout:
         rootless.run("rm", "limited")
+
+
+# Networks
+
+
+@pytest.mark.skipif(shutil.which("pasta") is None, reason="pasta is missing (package passt)")
+def test_port_of_a_user_is_reached_from_the_machine(rootless: Rootless) -> None:
+    words = ("run", "-d", "--name", "web", "-p", "127.0.0.1::80", BASE)
+    rootless.run(*words, "busybox", "httpd", "-f", "-p", "80", "-h", "/etc")
+    address = rootless.run("port", "web", "80").stdout.strip()
+    host, _, port = address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=10) as client:
+        client.sendall(b"GET /passwd HTTP/1.0\r\n\r\n")
+        answer = b"".join(iter(lambda: client.recv(1 << 16), b""))
+    assert b"root:x:0:0" in answer
+    taken = rootless.run("run", "--rm", "-p", f"{address}:80", BASE, "true", status=125)
+    assert f"Bind for {address} failed: port is already allocated (container web)" in taken.stderr
+    rootless.run("rm", "-f", "web")
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind((host, int(port)))
+
+
+@pytest.mark.skipif(shutil.which("pasta") is None, reason="pasta is missing (package passt)")
+def test_container_of_a_user_does_not_reach_the_loopback_of_the_machine(
+    rootless: Rootless,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        script = f"busybox nc -w 2 127.0.0.1 {port} </dev/null && echo reached || echo refused"
+        words = (BASE, "sh", "-c", script)
+        assert rootless.run("run", "--rm", *words).stdout == "refused\n"
+        server.settimeout(60)
+        with rootless.start("run", "--rm", "--network", "host", *words) as process:
+            server.accept()[0].close()
+            assert outcome_of(process).stdout == "reached\n"
+
+
+def test_port_that_needs_privilege_is_refused(rootless: Rootless) -> None:
+    done = rootless.run("run", "--rm", "-p", "80:80", BASE, "true", status=125)
+    assert "permission denied" in done.stderr
+    assert "hint: users publish ports from 1024 on" in done.stderr
 
 
 # What a user may not

@@ -74,13 +74,21 @@ def test_verbose_df_lists_everything(cli_store: Store, cli: Cli) -> None:
     shared = {"a": b"x" * 2000}
     add_image(cli_store, "one", layers=[shared])
     image = add_image(cli_store, "two", layers=[shared, {"b": b"y" * 1000}])
-    cli_store.containers.add("c" * 64, "busy", image=str(image.id), snapshot=None, state="{}")
+    state = '{"image_name":"two","args":["sh"],"volumes":[["data","/v",false,false,""]]}'
+    cli_store.containers.add("c" * 64, "busy", image=str(image.id), snapshot=None, state=state)
+    cli_store.volumes.create("data")
+    cli_store.volumes.use("data", "c" * 64)
     cli_store.records.add(["key"], None, "[1/1] RUN true", b"")
     text = cli("system", "df", "-v")
-    sections = ("Images space usage:", "Containers space usage:", "Build cache usage: 0B")
+    sections = (
+        *("Images space usage:", "Containers space usage:", "Local Volumes space usage:"),
+        "Build cache usage: 0B",
+    )
     assert [line for line in text.splitlines() if line in sections] == list(sections)
     assert re.search(r"^two +latest +\w{12} +.* ago +3kB +2kB +1kB +1$", text, re.MULTILINE)
-    assert re.search(r"^c{12} +two:latest +.* ago +stopped +busy$", text, re.MULTILINE)
+    row = r'^c{12} +two +"sh" +1 +0B \(virtual 3kB\) +.* ago +Created +busy$'
+    assert re.search(row, text, re.MULTILINE)
+    assert re.search(r"^data +1 +0B$", text, re.MULTILINE)
     assert "[1/1] RUN true" in text
     document = json.loads(cli("system", "df", "-v", "--format", "json"))
     assert list(document) == ["Images", "Containers", "Volumes", "BuildCache"]
@@ -109,6 +117,7 @@ def test_prune_warns_of_what_it_will_do(
     text = cli("system", "prune", "-a", "--filter", "until=24h")
     assert text.startswith(
         "WARNING! This will remove:\n"
+        "  - all stopped containers\n"
         "  - all images without at least one container associated to them\n"
         "  - all build cache\n"
         "\n"
@@ -118,6 +127,11 @@ def test_prune_warns_of_what_it_will_do(
         "Are you sure you want to continue? [y/N] "
     )
     assert cli_store.images.get(image.manifest) == image
+
+
+def test_prune_takes_no_time_for_volumes(cli: Cli) -> None:
+    text = cli("system", "prune", "-f", "--volumes", "--filter", "until=24h", status=2)
+    assert 'The "until" filter is not supported with "--volumes"' in text
 
 
 def test_prune_by_label_leaves_the_cache_alone(cli_store: Store, cli: Cli) -> None:

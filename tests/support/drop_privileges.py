@@ -22,6 +22,7 @@ def main(name: str, paths: str, *command: str) -> None:
     unshare(CLONE_NEWNS)
     make_private()
     show([os.path.realpath(path) for path in paths.split(":")])
+    open_tun()
     if os.environ.pop(NO_NAMESPACES, ""):
         forbid_namespaces()
     os.setgroups([group.gr_gid for group in grp.getgrall() if name in group.gr_mem])
@@ -29,6 +30,18 @@ def main(name: str, paths: str, *command: str) -> None:
     os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
     os.umask(0o022)
     os.execv(command[0], command)
+
+
+def open_tun() -> None:
+    """Gives everybody a /dev/net/tun, as udev does, for the command alone."""
+    node = "/dev/net/tun"
+    if not os.path.exists(node) or os.stat(node).st_mode & 0o006 == 0o006:
+        return
+    mounts.mount("tmpfs", "/mnt", "tmpfs", 0, "mode=755")
+    os.mknod("/mnt/tun", stat.S_IFCHR, os.stat(node).st_rdev)
+    os.chmod("/mnt/tun", 0o666)
+    mounts.mount("/mnt/tun", node, None, mounts.MS_BIND)
+    mounts.umount2("/mnt", mounts.MNT_DETACH)
 
 
 def forbid_namespaces() -> None:

@@ -27,11 +27,14 @@ OMITTED_IN_STATE = frozenset({"Health"})
 
 
 def container_document(
-    session: Session, containers: Containers, details: ContainerDetails
+    session: Session, containers: Containers, details: ContainerDetails, *, sizes: bool = False
 ) -> Struct:
-    """The document of a container."""
+    """The document of a container; by `sizes` with those of its files."""
     view = details.view
     state = view.state
+    measured: dict[str, object] = {}
+    if sizes:
+        measured = dict(zip(("SizeRw", "SizeRootFs"), containers.sizes(view)))
     return Struct(
         "container.InspectResponse",
         {
@@ -55,6 +58,7 @@ def container_document(
             "ExecIDs": texts(details.exec_ids),
             "HostConfig": host_document(state),
             "GraphDriver": lambda: driver_document(session, containers, view),
+            **measured,
             "Mounts": mount_documents(state, str(session.store.paths.volumes)),
             "Config": config_document(view),
             "NetworkSettings": network_document(view),

@@ -21,6 +21,7 @@ SUMMARY = "From a Dockerfile to a running, shared container image, without a dae
 GROUPS = {
     "builder": "Manage the build cache",
     "container": "Manage containers",
+    "context": "Manage contexts",
     "image": "Manage images",
     "network": "Manage networks",
     "system": "Manage the store as a whole",
@@ -32,6 +33,7 @@ COMMANDS = {
     "builder prune": "Remove build cache",
     "container attach": "Attach local standard input, output, and error streams to a container",
     "container commit": "Create a new image from a container's changes",
+    "container cp": "Copy files/folders between a container and the local filesystem",
     "container create": "Create a new container",
     "container exec": "Execute a command in a running container",
     "container diff": "Inspect changes to files or directories on a container's filesystem",
@@ -42,6 +44,7 @@ COMMANDS = {
     "container ls": "List containers",
     "container pause": "Pause all processes within one or more containers",
     "container port": "List port mappings or a specific mapping for the container",
+    "container prune": "Remove all stopped containers",
     "container rename": "Rename a container",
     "container restart": "Restart one or more containers",
     "container rm": "Remove one or more containers",
@@ -49,8 +52,13 @@ COMMANDS = {
     "container start": "Start one or more stopped containers",
     "container stats": "Display a live stream of container(s) resource usage statistics",
     "container stop": "Stop one or more running containers",
+    "container top": "Display the running processes of a container",
     "container unpause": "Unpause all processes within one or more containers",
     "container wait": "Block until one or more containers stop, then print their exit codes",
+    "context inspect": "Display detailed information on one or more contexts",
+    "context ls": "List contexts",
+    "context show": "Print the name of the current context",
+    "context use": "Set the current docker context",
     "image bootstrap": "Make a Debian or Ubuntu base image from its package archive",
     "image build": "Build an image from a Dockerfile",
     "image history": "Show the history of an image",
@@ -82,7 +90,10 @@ COMMANDS = {
 }
 
 WITHOUT_NAMESPACE = frozenset(
-    ("image history", "image inspect", "image ls", "image tag", "login", "logout", "version")
+    (
+        *("context inspect", "context ls", "context show", "context use", "image history"),
+        *("image inspect", "image ls", "image tag", "login", "logout", "version"),
+    )
 )
 """What ordinary users do to rows of the store alone, or to nothing: it needs no privilege."""
 
@@ -100,6 +111,8 @@ ALIASES = {
     "container list": "container ls",
     "container ps": "container ls",
     "container remove": "container rm",
+    "cp": "container cp",
+    "context list": "context ls",
     "create": "container create",
     "exec": "container exec",
     "diff": "container diff",
@@ -129,6 +142,7 @@ ALIASES = {
     "stats": "container stats",
     "stop": "container stop",
     "tag": "image tag",
+    "top": "container top",
     "unpause": "container unpause",
     "volume list": "volume ls",
     "volume remove": "volume rm",

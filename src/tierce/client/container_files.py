@@ -7,7 +7,8 @@ from contextlib import nullcontext
 
 from tierce.archive.output import replaced_file
 from tierce.client.changes import apply_changes
-from tierce.containers import changes, commit, export, stop
+from tierce.containers import changes, commit, copying, export, stop
+from tierce.containers.filesystem import in_root
 from tierce.containers.state import ContainerState
 from tierce.export.history import timestamp
 from tierce.oci.reference import Reference
@@ -15,7 +16,7 @@ from tierce.oci.reference import Reference
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import IO
+    from typing import IO, BinaryIO
 
     from tierce.layer.changes import Change
     from tierce.store import Store
@@ -44,6 +45,41 @@ class ContainerFiles:
         row = stop.resolve(self._store, name)
         with replaced_file(sink) if isinstance(sink, str) else nullcontext(sink) as stream:
             export.export(self._store, row, stream)
+
+    def copy_out(
+        self, name: str, source: str, target: str | IO[bytes], *, follow: bool = False
+    ) -> int:
+        """Copy a file or directory of a container to a path of this machine, or a stream.
+
+        To a stream it goes as a tar. Names become what `docker cp` makes of them; `follow`: a
+        link at the end of `source` stands for what it leads to. Returns the bytes of the files.
+        """
+        row = stop.resolve(self._store, name)
+        return in_root(
+            self._store,
+            row,
+            lambda root: copying.copy_out(root, row, source, target, follow=follow),
+        )
+
+    def copy_in(
+        self,
+        name: str,
+        source: str | BinaryIO,
+        target: str,
+        *,
+        follow: bool = False,
+        chown: bool = False,
+    ) -> int:
+        """Copy a file or directory of this machine, or what a tar has, into a container.
+
+        As `copy_out`; with `chown` it all belongs to the container's user, if that has one.
+        """
+        row = stop.resolve(self._store, name)
+        return in_root(
+            self._store,
+            row,
+            lambda root: copying.copy_in(root, row, source, target, follow=follow, chown=chown),
+        )
 
     def commit(
         self,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
+from tierce import containers
 from tierce.client import running
 from tierce.client.container_filters import select
 from tierce.client.running import (
@@ -197,11 +196,8 @@ class Containers:
 
     def sizes(self, view: ContainerView) -> tuple[int, int]:
         """Bytes of a container's own files, and with those of its image."""
-        own = 0
-        found = self.layer_directories(view)
-        for directory, _, names in os.walk(found.upper) if found else ():
-            for name in names:
-                own += os.lstat(f"{directory}/{name}").st_size
+        row = self._store.containers.resolve(view.id)
+        own = 0 if view.snapshot is None else containers.changes.size_of(self._store, row)
         try:
             return own, own + self._store.images.resolve(view.image).size
         except NotFound:

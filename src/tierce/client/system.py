@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from tierce.client.container_prune import prune_containers
 from tierce.client.filters import moment, parse_filters
 from tierce.client.images import PRUNE_FILTERS, Images
+from tierce.client.volumes import Volumes, VolumesPruned
 from tierce.runtime.launcher import sweep
 from tierce.store.check import check
 from tierce.store.prune import (
@@ -31,8 +33,13 @@ if TYPE_CHECKING:
 
 
 class SystemPruned(Value):
-    """What a prune removed, and the bytes on disk that it freed."""
+    """What a prune removed, and the bytes on disk that it freed.
 
+    Containers by their ids, volumes by their names.
+    """
+
+    containers: tuple[str, ...]
+    volumes: tuple[str, ...]
     images: tuple[Removed, ...]
     records: tuple[Record, ...]
     cache_mounts: tuple[CacheMount, ...]
@@ -53,17 +60,26 @@ class System:
         """Every image with what it shares with others."""
         return image_usage(self._store)
 
-    def prune(self, filters: Sequence[str] = (), *, all: bool = False) -> SystemPruned:
-        """Remove images without names, build cache that no image has, failed steps, logs; with
-        `all` every image that no container uses, and all build cache. What a build works on stays.
+    def prune(
+        self, filters: Sequence[str] = (), *, all: bool = False, volumes: bool = False
+    ) -> SystemPruned:
+        """Remove containers that do not run, images without names, build cache that no image has,
+        failed steps, logs; with `all` every image that no container uses, and all build cache;
+        with `volumes` the anonymous ones that no container uses. What a build works on stays.
 
-        `filters` are `label=…` and `label!=…` for images, `until=…` for all. Raises UsageError.
+        `filters` are `label=…` and `label!=…` for all but cache, `until=…` for all but volumes.
+        Raises UsageError.
         """
         wanted = parse_filters(filters, PRUNE_FILTERS)
         until = min((moment(text) for text in wanted.get("until", ())), default=float("inf"))
         images = Images(self._store)
         # Cache has no labels: who filters by them means images.
         labelled = bool(wanted.get("label") or wanted.get("label!"))
+        containers = prune_containers(self._store, filters)
+        unused = VolumesPruned((), 0)
+        if volumes:
+            labels = [text for text in filters if text.strip().lower().startswith("label")]
+            unused = Volumes(self._store).prune(labels)
         removed = prune_images(self._store, unnamed_only=not all, accept=images.acceptable(filters))
         records: Sequence[Record] = ()
         mounts: Sequence[CacheMount] = ()
@@ -77,8 +93,10 @@ class System:
             if all:
                 prune_contexts(self._store, max_bytes=0)
                 prune_repositories(self._store)
-        size = self._store.collect().size
-        return SystemPruned(tuple(removed), tuple(records), tuple(mounts), size)
+        size = containers.size + unused.size + self._store.collect().size
+        return SystemPruned(
+            containers.ids, unused.names, tuple(removed), tuple(records), tuple(mounts), size
+        )
 
     def check(self, *, repair: bool = True) -> Report:
         """Look whether everything is what it should be. Raises StoreError.

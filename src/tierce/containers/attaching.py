@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
 import time
 from contextlib import contextmanager
 
-from tierce.containers import stop
+from tierce import containers
 from tierce.containers.create import NO_STEP, create, find_source
 from tierce.containers.detaching import DETACHED, DetachKeys
 from tierce.containers.following import Running
 from tierce.containers.foreground import Streams
 from tierce.containers.relay import Insistence, Relay, SignalPipe, write_all
 from tierce.containers.request import RunRequest
-from tierce.containers.start import start
+from tierce.containers.run import run
+from tierce.containers.start import ATTENDED, start
 from tierce.containers.state import RUNNING, ContainerState
 from tierce.containers.sweep import finish, lock_name
 from tierce.containers.terminal import RawMode, size_of
-from tierce.errors import ContainerError, RuntimeUnavailable, TierceError
+from tierce.errors import RuntimeUnavailable, TierceError
 from tierce.runtime.monitor import ENDED, exit_status, find_monitor
 from tierce.store import Store
 from tierce.store.containers import ContainerRow
@@ -75,7 +77,7 @@ def attach(
     state = ContainerState.decode(row.state)
     if not row.running or state.status != RUNNING:
         raise TierceError("cannot attach to a stopped container, start it first")
-    if stop.is_paused(store, row):
+    if containers.stop.is_paused(store, row):
         raise TierceError("cannot attach to a paused container, unpause it first")
     if not state.detached:
         raise TierceError(
@@ -105,30 +107,37 @@ def start_attached(
     attached = _Attachment(store, row, state, options, streams)
     with attached:
         size = size_of(streams.stdout) if state.terminal else None
-        begun = start(store, row, size=size, created=attached.connect)
+        begun = start(store, row, size=size, created=attached.attend)
         if not attached.connected:  # it has run already
             attached.connect()
         return attached.until_end(begun) or 0
 
 
 def run_attached(
-    store: Store, request: RunRequest, options: AttachOptions, streams: Streams | None = None
+    store: Store,
+    request: RunRequest,
+    options: AttachOptions,
+    streams: Streams | None = None,
+    *,
+    must: bool = True,
 ) -> int:
     """Makes, starts and attaches to a container, as `container run`; returns its exit status.
 
-    Raises as `create` and `start`.
+    Unless that `must` be, it is run as by `run` where it could not outlive us: without conmon, and
+    in the place of a failed step. Raises as `create` and `start`.
     """
-    find_monitor()  # before anything is made
-    return start_attached(store, create(store, request), options, streams)
+    row = None
+    with store.leases.ensure("container run"):
+        source = find_source(store, request)
+        if must or (source.step == NO_STEP and _has_monitor()):
+            find_monitor()  # before anything is made
+            row = create(store, request, source)
+    if row is None:
+        return run(store, request, streams)
+    return start_attached(store, row, options, streams)
 
 
-def can_detach(store: Store, request: RunRequest) -> bool:
-    """Whether there is conmon, and the container is not one in the place of a failed step.
-
-    Raises NotFound for the image.
-    """
-    if find_source(store, request).step != NO_STEP:
-        return False
+def _has_monitor() -> bool:
     try:
         find_monitor()
     except RuntimeUnavailable:
@@ -149,7 +158,7 @@ class _Attachment:
     ) -> None:
         stdin = options.stdin and state.stdin
         if stdin and state.terminal and not os.isatty(streams.stdin):
-            raise ContainerError("the input device is not a TTY")
+            raise TierceError("the input device is not a TTY")
         self._store = store
         self._stdin = stdin
         self._terminal = state.terminal
@@ -190,6 +199,12 @@ class _Attachment:
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise TierceError("cannot attach to a stopped container, start it first") from error
 
+    def attend(self) -> None:
+        """Connects, and has us clear up at the container's end instead of conmon's command."""
+        with open(f"{self._directory}/{ATTENDED}", "x", encoding="ascii") as file:
+            file.write(f"{os.getpid()}\n")
+        self.connect()
+
     def until_end(self, row: ContainerRow, *, redraws: bool = False) -> int | None:
         """Copies until the container's end; returns its exit status, None for who detached.
 
@@ -197,15 +212,30 @@ class _Attachment:
         """
         with Running(self._store, row) as running:
             if self._relay(running, redraws=redraws):
+                self._leave(row)
                 return None
-            # conmon closes our connection when it has noted the status, and then waits for the
-            # command that clears up. Whoever comes first does.
-            if exit_status(self._directory, row.id) is None:
-                running.await_end()
+            # conmon notes the status right after it has closed our connection, and then waits for
+            # the command that clears up. Whoever comes first does.
+            while exit_status(self._directory, row.id) is None:
+                if running.end < 0 or select.select([running.end], [], [], _POLL_SECONDS)[0]:
+                    running.await_end()
+                    break
+        self._finish(row)
+        text = os.pread(self._ended, _CHUNK, 0)
+        return int(text) if text else containers.stop.wait(self._store, row)
+
+    def _leave(self, row: ContainerRow) -> None:
+        """Leaves clearing up to conmon's command, unless that has relied on us already."""
+        try:
+            os.unlink(f"{self._directory}/{ATTENDED}")
+        except FileNotFoundError:  # we have only attached, or somebody has cleared up
+            return
+        if exit_status(self._directory, row.id) is not None:
+            self._finish(row)
+
+    def _finish(self, row: ContainerRow) -> None:
         with self._store.locks.hold(lock_name(row.id)):
             finish(self._store, row.id, monitored=exit_status(self._directory, row.id) is not None)
-        text = os.pread(self._ended, _CHUNK, 0)
-        return int(text) if text else stop.wait(self._store, row)
 
     def _relay(self, running: Running, *, redraws: bool) -> bool:
         """Copies until the end; says whether somebody detached."""

@@ -19,3 +19,8 @@ def changes(store: Store, row: ContainerRow) -> list[Change]:
     """
     with store.leases.ensure("container diff"), open_upper(store, row) as upper:
         return list(live_changes(upper.layer, store.snapshots.view(upper.active.parent)))
+
+
+def size_of(store: Store, row: ContainerRow) -> int:
+    """Bytes of the files that a container has added or changed. Raises as `changes`."""
+    return sum(change.entry.size for change in changes(store, row) if change.entry is not None)

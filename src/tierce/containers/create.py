@@ -76,16 +76,17 @@ def find_source(store: Store, request: RunRequest) -> Source:
     return Source(str(image.config), config.config, config.diff_ids, platform=config.os)
 
 
-def create(store: Store, request: RunRequest) -> ContainerRow:
+def create(store: Store, request: RunRequest, source: Source | None = None) -> ContainerRow:
     """Makes a container that can be started; its directory is then there, too.
 
-    Raises NotFound (the image), Conflict (the name), UsageError, ContainerError, StoreError.
+    `source` is what `find_source` has found, for who holds a lease. Raises NotFound (the image),
+    Conflict (the name), UsageError, ContainerError, StoreError.
     """
     check(request)
     request = with_known_rights(store, request)
     sweep(store)
     with store.leases.ensure("container create"):
-        source = find_source(store, request)
+        source = source or find_source(store, request)
         if source.step != NO_STEP:
             raise ContainerError(
                 f"create container of {request.image}: it is a failed step of a build",

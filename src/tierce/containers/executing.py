@@ -146,6 +146,7 @@ def _process_of(request: ExecRequest, state: ContainerState, streams: Streams) -
         env=environment.merge(first, request.env),
         cwd=cwd,
         user=request.user or state.user,
+        groups=tuple(dict(state.rights).get("groups", ())),
         terminal=request.terminal,
         size=size_of(streams.stdout) if request.terminal else None,
     )

@@ -46,7 +46,7 @@ def run_with_pipes(container: Container, streams: Streams, log: LogWriter, *, st
         if stdin:
             relay.feed(streams.stdin, in_writer)
         relay.on_signal(signals.reader, _deliverer(container))
-        relay.run()
+        relay.run(linger=not container.shares_processes)
         return container.wait()
 
 
@@ -77,9 +77,9 @@ def run_with_terminal(
                 relay.feed(streams.stdin, os.dup(master))
             if stdin and os.isatty(streams.stdin):
                 with RawMode(streams.stdin):
-                    relay.run()
+                    relay.run(linger=not container.shares_processes)
             else:
-                relay.run()
+                relay.run(linger=not container.shares_processes)
             return container.wait()
     finally:
         os.close(nothing)

@@ -9,7 +9,8 @@ from tierce.containers.following import LogWaiter, Running
 from tierce.containers.logdriver import attributes
 from tierce.containers.logfiles import LogFiles, LogMark
 from tierce.containers.logs import LogLine, LogOptions, read_log
-from tierce.containers.state import ContainerState
+from tierce.containers.state import STARTING, ContainerState
+from tierce.containers.sweep import find
 from tierce.errors import InvalidValue
 from tierce.store import Store
 from tierce.store.containers import ContainerRow
@@ -42,12 +43,24 @@ def read(
 def _lines(
     store: Store, row: ContainerRow, files: LogFiles, options: LogOptions, start: LogMark | None
 ) -> Iterator[LogLine]:
+    def end() -> LogMark | None:
+        """The place that this run of the container has come to; another may have begun since."""
+        now = files.mark()
+        found = find(store, row.id)
+        if found is None:
+            return None
+        state = ContainerState.decode(found.state)
+        same = state.started == ContainerState.decode(row.state).started
+        if same and state.status != STARTING:
+            return now
+        return LogMark((state.log_start[0], state.log_start[1]), state.log_start[2])
+
     with ExitStack() as stack:
         held = None
         if options.follow and row.running:
             held = stack.enter_context(Running(store, row))
         waiter = stack.enter_context(LogWaiter(files.directory, held))
-        yield from read_log(files, options, waiter, start=start)
+        yield from read_log(files, options, waiter, start=start, end=end)
 
 
 def details_of(row: ContainerRow) -> dict[str, str]:

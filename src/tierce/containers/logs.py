@@ -95,20 +95,26 @@ def parse_time(text: bytes) -> int:
 
 
 def read_log(
-    files: LogFiles, options: LogOptions, wait: Callable[[], bool], *, start: LogMark | None = None
+    files: LogFiles,
+    options: LogOptions,
+    wait: Callable[[], bool],
+    *,
+    start: LogMark | None = None,
+    end: Callable[[], LogMark | None] = lambda: None,
 ) -> Iterator[LogLine]:
     """The lines of a log that the options ask for, from `start` on.
 
     With `follow`, an empty piece of output stands where nothing more is there for now.
 
-    To follow it, `wait` returns when there may be more to read; False when there never will be.
+    To follow it, `wait` returns when there may be more to read; False when there never will be,
+    and then `end` may say up to which place.
     """
     with _Reader(files) as reader:
         if options.tail is not None:
             reader.skip_to_tail(options.tail)
         elif start is not None:
             reader.skip_to(start)
-        yield from _chosen(reader.chunks(wait if options.follow else None), options)
+        yield from _chosen(reader.chunks(wait if options.follow else None, end), options)
 
 
 def _chosen(chunks: Iterator[bytes], options: LogOptions) -> Iterator[LogLine]:
@@ -173,13 +179,19 @@ class _Reader:
             os.close(descriptor)
         del self._open[:count]
 
-    def chunks(self, wait: Callable[[], bool] | None) -> Iterator[bytes]:
+    def chunks(
+        self, wait: Callable[[], bool] | None, end: Callable[[], LogMark | None]
+    ) -> Iterator[bytes]:
         """The bytes in order; where there are no more for now, nothing, before it waits."""
         over = wait is None
+        mark: LogMark | None = None
         while True:
             # Before it is read: nothing is written to a file any more once there is a newer one.
             complete = len(self._open) > 1
-            data = os.read(self._open[0], _CHUNK) if self._open else b""
+            most = _CHUNK if mark is None else self._up_to(mark)
+            data = os.read(self._open[0], most) if self._open else b""
+            if most == 0:
+                return
             if data:
                 yield data
                 if wait is not None:
@@ -193,6 +205,14 @@ class _Reader:
             else:
                 yield b""
                 over = not wait()  # what came before the end is still to be read
+                mark = end() if over else None
+
+    def _up_to(self, mark: LogMark) -> int:
+        """How much may be read of the oldest file to get no further than to a place."""
+        if not self._open or identity(self._open[0]) != mark.file:
+            return _CHUNK
+        position = os.lseek(self._open[0], 0, os.SEEK_CUR)
+        return max(min(mark.position - position, _CHUNK), 0)
 
     def _look_for_more(self) -> bool:
         """Opens the files that are newer than those that are open; says whether there are any."""

@@ -90,6 +90,9 @@ class Joined:
     def wait(self) -> Endpoint:
         return self._endpoint
 
+    def address(self) -> Endpoint:
+        return self._endpoint
+
     def close(self) -> None:
         if self.namespace >= 0:
             os.close(self.namespace)
@@ -102,8 +105,17 @@ class ContainerNetwork:
     Context manager; what has been set up stays, unless `begin_leave` is called.
     """
 
-    def __init__(self, store: Store, identifier: str, state: ContainerState) -> None:
+    def __init__(
+        self,
+        store: Store,
+        identifier: str,
+        state: ContainerState,
+        *,
+        ports_later: bool = False,
+    ) -> None:
+        """With `ports_later`, ports need not be published before `complete` is called."""
         self._store = store
+        self._ports_later = ports_later
         self._identifier = identifier
         self._state = state
         self._attachment: Attachment | Joined | None = None
@@ -170,7 +182,14 @@ class ContainerNetwork:
 
     def endpoint(self) -> Endpoint:
         """What the container has, once it has it. Raises ContainerError."""
-        return Endpoint() if self._attachment is None else self._attachment.wait()
+        if self._attachment is None:
+            return Endpoint()
+        return self._attachment.address() if self._ports_later else self._attachment.wait()
+
+    def complete(self) -> None:
+        """Returns when the container has all that it is to have. Raises ContainerError."""
+        if self._attachment is not None:
+            self._attachment.wait()
 
     def begin_leave(self) -> None:
         """Begins to release what the container had, which has ended; `close` is to follow."""

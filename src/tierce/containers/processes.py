@@ -7,6 +7,7 @@ import os
 from tierce.containers.following import Running
 from tierce.containers.state import RUNNING, ContainerState
 from tierce.linux import cgroups
+from tierce.linux.process import children
 from tierce.runtime.monitor import CGROUP_PREFIX
 from tierce.store import Store
 from tierce.store.containers import ContainerRow
@@ -26,38 +27,51 @@ def processes_of(store: Store, row: ContainerRow) -> list[int]:
     """All processes of a container, in the order of their numbers; none when it does not run."""
     with Running(store, row) as running:
         first = running.pid
-    return _group_members(first) if first else []
+    return _members(first) if first else []
 
 
-def _group_members(first: int) -> list[int]:
+def _members(first: int) -> list[int]:
     """What is in the container's groups and in its PID namespace, or in one below.
 
     The runtime of a container in the foreground is in the groups, too, and in no such namespace.
     """
-    found: set[int] = set()
     try:
         paths = cgroups.own_paths(first)
-        outer = os.readlink(f"/proc/{first}/ns/pid")
     except (FileNotFoundError, ProcessLookupError):
         return []
+    outer, level = _namespace(first), len(_numbers(first))
     for mount in cgroups.detect().mounts:
         path = paths.get(mount.controllers if mount.version == 1 else (), "")
-        if CGROUP_PREFIX not in path:
+        if CGROUP_PREFIX in path:
+            return sorted(
+                pid
+                for pid in _in_groups(f"{mount.path}{path}")
+                if _namespace(pid) == outer or len(_numbers(pid)) > level
+            )
+    # Where no groups could be made, the namespace tells; if that is ours, what descends from it.
+    if outer == _namespace("self"):
+        return sorted(_descendants(first))
+    every = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return sorted(pid for pid in every if _namespace(pid) == outer)
+
+
+def _in_groups(top: str) -> set[int]:
+    """The processes of a group and of those below it."""
+    found: set[int] = set()
+    for directory, _, _ in os.walk(top):
+        try:
+            with open(f"{directory}/cgroup.procs", encoding="ascii") as file:
+                found.update(int(line) for line in file)
+        except OSError:  # removed meanwhile
             continue
-        for directory, _, _ in os.walk(f"{mount.path}{path}"):
-            try:
-                with open(f"{directory}/cgroup.procs", encoding="ascii") as file:
-                    found.update(int(line) for line in file)
-            except OSError:  # removed meanwhile
-                continue
-        break
-    level = len(_numbers(first))
-    return sorted(
-        pid
-        for pid in found
-        if len(numbers := _numbers(pid)) > level
-        or (len(numbers) == level and _namespace(pid) == outer)
-    )
+    return found
+
+
+def _descendants(first: int) -> set[int]:
+    found = {first}
+    for child in children(first):
+        found |= _descendants(child)
+    return found
 
 
 def exec_ids(store: Store, row: ContainerRow) -> list[str]:
@@ -111,8 +125,8 @@ def _numbers(pid: int) -> list[str]:
     return []
 
 
-def _namespace(pid: int) -> str:
+def _namespace(pid: int | str) -> str:
     try:
         return os.readlink(f"/proc/{pid}/ns/pid")
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, PermissionError, ProcessLookupError):
         return ""

@@ -255,7 +255,6 @@ def particulars_of(store: Store, rights: Rights) -> Particulars:
         shared=tuple(shared),
         joined=tuple(joined),
         private=("cgroup",) if namespace == PRIVATE else (),
-        groups=rights.groups,
         sysctls=rights.sysctls,
         no_new_privileges=rights.no_new_privileges,
         unmasked=rights.unmasked,
@@ -305,7 +304,7 @@ def applied(store: Store, state: ContainerState, spec: ContainerSpec) -> Contain
     Raises as `particulars_of`, and RuntimeUnavailable without the program for --init.
     """
     rights = Rights.decode(state.rights)
-    process = spec.process.replace(ulimits=rights.ulimits)
+    process = spec.process.replace(ulimits=rights.ulimits, groups=rights.groups)
     binds = spec.binds
     if rights.init and not rights.pid:  # in other namespaces, there is one that reaps
         binds = (*binds, init.mount())

@@ -9,10 +9,10 @@ import time
 from tierce import containers
 from tierce.containers.create import directory_of, log_directory, spec_of
 from tierce.containers.leaving import leave
-from tierce.containers.logfiles import LogFiles
+from tierce.containers.logfiles import LogFiles, LogMark
 from tierce.containers.network import ContainerNetwork
 from tierce.containers.state import CREATED, EXITED, RUNNING, STARTING, ContainerState
-from tierce.containers.sweep import find, finish, kill_monitors, lock_name, remove
+from tierce.containers.sweep import clear_stubs, find, finish, kill_monitors, lock_name, remove
 from tierce.errors import ContainerError, NotFound, TierceError
 from tierce.linux.process import boot_id
 from tierce.runtime import detached
@@ -25,8 +25,14 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+ATTENDED = "attended"
+"""The file with the number of the process that clears up when its attached container has ended."""
+
+_UNLESS_ATTENDED = '{ read -r pid < "$0" && kill -0 "$pid"; } 2> /dev/null && exit; exec "$@"'
+"""What conmon runs at the end, with this file and a command for when nobody is there to do it."""
+
 _PROGRAM = "from tierce.cli.main import entry; entry()"
-"""What conmon runs at the end; by -c and -P, nothing of the directory it is in is imported."""
+"""That command; by -c and -P, nothing of the directory it is in is imported."""
 
 
 def start(
@@ -60,13 +66,20 @@ def start(
         os.makedirs(directory_of(store, row.id), 0o700, exist_ok=True)
         if found.snapshot is not None:
             store.snapshots.reopen(store.snapshots.get_active(found.snapshot))
+        log = log_directory(store, row.id, state)
+        mark = LogFiles(log).mark() if log else LogMark()
         begun = state.replace(
-            status=STARTING, detached=True, error="", exit_code=0, finished=0.0, boot=boot_id()
+            status=STARTING,
+            detached=True,
+            error="",
+            exit_code=0,
+            finished=0.0,
+            boot=boot_id(),
+            log_start=(*(mark.file or (0, 0)), mark.position),
         )
         store.containers.set_state(row.id, begun.encode(), running=True)
-        log = log_directory(store, row.id, state)
         try:
-            with ContainerNetwork(store, row.id, state) as network:
+            with ContainerNetwork(store, row.id, state, ports_later=True) as network:
                 spec = DetachedSpec(
                     id=row.id,
                     container=spec_of(
@@ -78,7 +91,7 @@ def start(
                     log=log and LogFiles(log).current,
                     stdin=state.stdin,
                     stdin_once=state.stdin_once and not state.terminal,
-                    created=created,
+                    created=lambda: _created(network, created),
                     exit_command=_exit_command(store, row.id),
                     held=network.held,
                 )
@@ -96,6 +109,13 @@ def start(
             raise
         store.containers.set_state(row.id, running.encode(), running=True)
         return found.replace(state=running.encode(), running=True)
+
+
+def _created(network: ContainerNetwork, created: Callable[[], None] | None) -> None:
+    """All is there but the process, which is to find its ports published."""
+    network.complete()
+    if created is not None:
+        created()
 
 
 def _failed(store: Store, row: ContainerRow, state: ContainerState, error: BaseException) -> None:
@@ -116,10 +136,13 @@ def _failed(store: Store, row: ContainerRow, state: ContainerState, error: BaseE
     leave(store, row.id)
     if state.remove:
         remove(store, row)
+    else:
+        clear_stubs(store, row)
 
 
 def _exit_command(store: Store, identifier: str) -> tuple[str, ...]:
     return (
+        *("/bin/sh", "-c", _UNLESS_ATTENDED, f"{store.paths.detached}/{identifier}/{ATTENDED}"),
         *(sys.executable, "-P", "-c", _PROGRAM, "--root", os.path.abspath(store.paths.root)),
         *("container", "cleanup", identifier),
     )

@@ -36,7 +36,8 @@ class ContainerState(Value):
     `volumes` are name, target, whether read-only, whether anonymous, and the part that is shown;
     `memory` are target and options. `rights` are what `Rights.encode` gave.
     `directories` are the VOLUMEs of an image made of it. `health` has the fields of a
-    `Healthcheck`, `shell` is what its command is run by.
+    `Healthcheck`, `shell` is what its command is run by. `log_start` is the place in the log where
+    the present run begins: device and inode of a file, and a byte in it.
     """
 
     status: str = CREATED
@@ -86,6 +87,7 @@ class ContainerState(Value):
     platform: str = ""
     log_driver: str = "json-file"
     log_options: tuple[tuple[str, str], ...] = ()
+    log_start: tuple[int, int, int] = (0, 0, 0)
     health: tuple[tuple[str, ...], int, int, int, int, int] | None = None
     shell: tuple[str, ...] = ()
 

@@ -40,7 +40,7 @@ class Applied(Value):
 
 
 def apply_layer(
-    stream: Stream,
+    stream: Stream | TarReader,
     root: str,
     *,
     whiteouts: str,
@@ -69,7 +69,8 @@ def apply_layer(
     root_fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         unpacker = _Unpacker(root_fd, whiteouts, id_map, implied, skip_devices, limits)
-        return unpacker.run(TarReader(stream, limits), on_entry, hash_files)
+        reader = stream if isinstance(stream, TarReader) else TarReader(stream, limits)
+        return unpacker.run(reader, on_entry, hash_files)
     finally:
         os.close(root_fd)
 

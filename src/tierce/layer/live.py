@@ -70,7 +70,12 @@ class LiveLayer:
         if handle < 0:
             return None
         try:
-            return self._found(path, handle)
+            if self.overlay and is_overlay_whiteout(os.fstat(handle)):
+                return _WHITEOUT
+            found = describe(path, handle)
+            if found is not None and found.opaque and not self.overlay:
+                return found._replace(opaque=False)
+            return found
         except OSError as error:
             if error.errno in _GONE:
                 return None
@@ -92,8 +97,11 @@ class LiveLayer:
         prefix = f"{path}/" if path else ""
         return sorted(name for name in names if prefix + name not in self._hidden)
 
-    def walk(self, path: str) -> Iterator[tuple[Entry, Hashable]]:
-        """Everything below the directory `path`, sorted, with its inode; no whiteouts."""
+    def walk(self, path: str, bare: Collection[str] = ()) -> Iterator[tuple[Entry, Hashable]]:
+        """Everything below the directory `path`, sorted, with its inode; no whiteouts.
+
+        Directories whose paths are in `bare` come without what is in them.
+        """
         pending = [(path, self.names(path)[::-1])]
         while pending:
             directory, names = pending[-1]
@@ -106,7 +114,7 @@ class LiveLayer:
             if found is None or found.entry is None:
                 continue
             yield found.entry, found.inode
-            if found.directory:
+            if found.directory and inner not in bare:
                 pending.append((inner, self.names(inner)[::-1]))
 
     def content(self, entry: Entry) -> Content:
@@ -119,9 +127,7 @@ class LiveLayer:
         if handle < 0:
             return -1
         try:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                return -1
-            return os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_CLOEXEC)
+            return read_handle(handle)
         except OSError as error:
             raise unreadable(path, error) from error
         finally:
@@ -150,23 +156,33 @@ class LiveLayer:
                 return -1
             raise unreadable(path, error) from error
 
-    def _found(self, path: str, handle: int) -> Found | None:
-        status = os.fstat(handle)
-        if self.overlay and is_overlay_whiteout(status):
-            return _WHITEOUT
-        if stat.S_ISLNK(status.st_mode):
-            return Found(_symlink(path, handle, status), inode=_inode(status))
-        host = f"/proc/self/fd/{handle}"
-        # The attributes of what the descriptor is of: a link in /proc is not what they are of.
-        names = _attributes(host)
-        entry = host_entry(path, host, status, [])
-        if entry is None:
-            return None
-        if names:
-            entry = entry._replace(xattrs=_values(host, names))
-        if entry.kind == "dir":
-            return Found(entry, directory=True, opaque=self.overlay and _is_opaque(host, names))
-        return Found(entry, inode=_inode(status))
+
+def describe(path: str, handle: int) -> Found | None:
+    """What an open file (O_PATH) is, as the entry `path`; None for a socket. Raises OSError."""
+    status = os.fstat(handle)
+    if stat.S_ISLNK(status.st_mode):
+        return Found(_symlink(path, handle, status), inode=_inode(status))
+    host = f"/proc/self/fd/{handle}"
+    # The attributes of what the descriptor is of: a link in /proc is not what they are of.
+    names = _attributes(host)
+    entry = host_entry(path, host, status, [])
+    if entry is None:
+        return None
+    if names:
+        entry = entry._replace(xattrs=_values(host, names))
+    if entry.kind == "dir":
+        return Found(entry, directory=True, opaque=_is_opaque(host, names))
+    return Found(entry, inode=_inode(status))
+
+
+def read_handle(handle: int) -> int:
+    """A descriptor to read by of an open file (O_PATH), -1 unless that is regular. Raises OSError.
+
+    Nothing else is opened: to open a device may do something.
+    """
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        return -1
+    return os.open(f"/proc/self/fd/{handle}", os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _attributes(host: str) -> list[str]:

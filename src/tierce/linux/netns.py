@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import threading
 
 from tierce.linux.namespaces import CLONE_NEWNET, unshare
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _SIOCGIFFLAGS = 0x8913
 _SIOCSIFFLAGS = 0x8914
@@ -22,10 +27,10 @@ SETTINGS = {
 port 80, or to use ping."""
 
 
-def create() -> int:
+def create(settings: Mapping[str, str] = SETTINGS) -> int:
     """A descriptor of a new namespace, which is there while that, or a process in it, is.
 
-    Its loopback interface is up, and it has docker's SETTINGS. Raises OSError.
+    Its loopback interface is up, and it has these `settings` of sysctl(8). Raises OSError.
     """
     made: list[int] = []
     failures: list[OSError] = []
@@ -35,7 +40,7 @@ def create() -> int:
         try:
             unshare(CLONE_NEWNET)
             _enable_loopback()
-            for name, value in SETTINGS.items():
+            for name, value in settings.items():
                 _set(name, value)
             made.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
         except OSError as error:
@@ -75,3 +80,27 @@ def _set(name: str, value: str) -> None:
         os.write(descriptor, value.encode())
     finally:
         os.close(descriptor)
+
+
+def own_address() -> tuple[str, int]:
+    """The address by which this machine reaches others, and how many bits name its network.
+
+    Empty and 0 for one that reaches none. Raises OSError.
+    """
+    import _socket  # as in `_enable_loopback`
+
+    with open("/proc/net/route", encoding="ascii") as file:
+        routes = [line.split() for line in file][1:]
+    gateways = [(route[0], route[2]) for route in routes if route[1] == "00000000"]
+    if not gateways:
+        return "", 0
+    interface, gateway = gateways[0]
+    masks = [int(route[7], 16).bit_count() for route in routes if route[0] == interface]
+    packed = int(gateway, 16).to_bytes(4, sys.byteorder)
+    probe = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+    try:
+        # Nothing is sent: the kernel says what it would send from.
+        probe.connect((".".join(map(str, packed)), 9))
+        return str(probe.getsockname()[0]), max(masks)
+    finally:
+        probe.close()

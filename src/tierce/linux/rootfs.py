@@ -88,6 +88,48 @@ def read_in_root(root_fd: int, path: str, limit: int) -> bytes | None:
         os.close(found)
 
 
+def resolve_in_root(root_fd: int, path: str) -> str:
+    """A path with all links in it followed, as realpath(3) in the root; missing parts stay.
+
+    It begins with a slash, and says what was so at the time. Raises OSError.
+    """
+    waiting = path.split("/")[::-1]
+    real: list[str] = []
+    links = 0
+    while waiting:
+        part = waiting.pop()
+        if part in {"", "."}:
+            continue
+        if part == "..":
+            del real[-1:]
+            continue
+        target = _link_in_root(root_fd, "/".join([*real, part]))
+        if target is None:
+            real.append(part)
+            continue
+        links += 1
+        if links > _LINKS_MAX:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+        if target.startswith("/"):
+            real.clear()
+        waiting += target.split("/")[::-1]
+    return "/" + "/".join(real)
+
+
+def _link_in_root(root_fd: int, path: str) -> str | None:
+    """What a symlink says; None for anything else, or nothing."""
+    try:
+        handle = open_in_root(root_fd, path, os.O_PATH | os.O_NOFOLLOW)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    try:
+        if stat.S_ISLNK(os.fstat(handle).st_mode):
+            return os.readlink("", dir_fd=handle)
+        return None
+    finally:
+        os.close(handle)
+
+
 def walk_in_root(root_fd: int, path: str, flags: int, mode: int = 0) -> int:
     """What `open_in_root` does, without openat2.
 

@@ -76,6 +76,7 @@ class ProcessSpec(Value):
 
     `args` has at least one word; `env` holds "NAME=value"; `cwd` is absolute, and is made when
     absent; `user` is as in USER, unresolved. With a `terminal`, `size` is its rows and columns.
+    `groups` are supplementary ones besides the user's, by name or number.
     `ulimits` are (name, soft, hard) as in setrlimit(2), "nofile" for RLIMIT_NOFILE; -1 is no limit.
     """
 
@@ -86,6 +87,7 @@ class ProcessSpec(Value):
     terminal: bool = False
     size: tuple[int, int] | None = None
     ulimits: tuple[tuple[str, int, int], ...] = ()
+    groups: tuple[str, ...] = ()
 
 
 class BindMount(Value):

@@ -14,7 +14,7 @@ from tierce.linux import mounts
 from tierce.linux.mounts import MountSpec
 from tierce.runtime import bundle, executable, unprivileged
 from tierce.runtime.groups import GroupSpec, specification_of
-from tierce.runtime.user import resolve_group, resolve_user
+from tierce.runtime.user import resolve_user
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -94,7 +94,7 @@ def write_bundle(
     `pins` are of the particulars, if it has such. Raises ContainerError.
     """
     root.mount(spec.root)
-    identity = resolve_user(spec.process.user, root.read)
+    identity = resolve_user(spec.process.user, root.read, spec.process.groups)
     for path in ("/proc", "/dev", "/sys"):
         if spec.stubs:
             root.make_stub(path, directory=True)
@@ -123,7 +123,7 @@ def write_bundle(
     if spec.network >= 0:
         _join_network(config, root, spec.network)
     if pins is not None:
-        pins.apply(config, root, lambda name: resolve_group(name, root.read))
+        pins.apply(config, root)
     if space is not None:
         unprivileged.adapt(config, space)
     with open(f"{private}/config.json", "w", encoding="utf-8") as file:

@@ -10,7 +10,7 @@ from tierce.lean import signal
 from tierce.linux.process import bounding_capabilities, children, start_time
 from tierce.runtime import bundle, capabilities, executable, unprivileged
 from tierce.runtime.container import ContainerSpec, write_bundle
-from tierce.runtime.ending import below, end_processes
+from tierce.runtime.ending import Follower, below, end_processes
 from tierce.runtime.groups import ContainerGroups
 from tierce.runtime.launcher import Launcher
 from tierce.runtime.root import ContainerRoot
@@ -144,12 +144,19 @@ class Container:
         self._root = ContainerRoot(self._launcher.mount_points, self.name)
         self._groups: ContainerGroups | None = None
         self._made_by_runtime: tuple[str, ...] = ()
+        self._follower: Follower | None = None
         self._state = ""
         self._pid = 0
         self.ended = -1
         """A pidfd of the runtime, readable when it has ended; -1 before `start`."""
         self.out_of_memory = False
         """Whether the kernel killed a process for what the container's groups may use."""
+
+    @property
+    def shares_processes(self) -> bool:
+        """Whether others of the container may go on when its process 1 has ended."""
+        particulars = self._spec.isolation.particulars
+        return particulars is not None and particulars.needs_host_processes
 
     def __enter__(self) -> Container:
         return self
@@ -169,11 +176,13 @@ class Container:
 
         particulars = self._spec.isolation.particulars
         pins = particulars.pins() if particulars is not None else None
+        first = f"{self._directory}/first"
 
         def work() -> None:
             bundle_directory = self._prepare(pins)
             command = ["run", "--bundle", bundle_directory]
             command += ["--console-socket", console] if console else []
+            command += ["--pid-file", first] if self.shares_processes else []
             with self._groups.entered() if self._groups else nullcontext():
                 self._pid = self._engine.spawn(
                     [*command, self.name],
@@ -189,6 +198,8 @@ class Container:
         self.ended = os.pidfd_open(self._pid)
         with open(f"{self._directory}/{PID_FILE}", "w", encoding="ascii") as file:
             file.write(f"{self._pid} {start_time(self._pid)}")
+        if self.shares_processes:
+            self._follower = Follower(first, self.ended, self._end_others)
 
     def send(self, number: int) -> None:
         """Sends a signal to the process; the runtime passes on what it gets."""
@@ -225,6 +236,9 @@ class Container:
         return status
 
     def _reap(self) -> int:
+        if self._follower is not None:
+            self._follower.join()
+            self._follower = None
         status = os.waitstatus_to_exitcode(self._launcher.reap(self._pid))
         self._pid = 0
         os.close(self.ended)
@@ -253,7 +267,12 @@ class Container:
         """The cgroup that the runtime is to make; those that are ours are made."""
         groups = self._spec.groups
         if groups is None or (self._engine.runtime.groupless and not unprivileged.limits(groups)):
-            return self._engine.cgroup_for(self.name)
+            path = self._engine.cgroup_for(self.name)
+            if path and self.shares_processes:
+                found = self._launcher.setup.mounts
+                self._made_by_runtime = tuple([f"{mount.path}{path}" for mount in found])
+                self._launcher.note_groups(*self._made_by_runtime)
+            return path
         shared = self._engine.shares_cgroup
         self._groups = ContainerGroups(self._launcher, self.name, groups, shared=shared)
         self._groups.make(self._spec.isolation.device_rules)
@@ -261,16 +280,14 @@ class Container:
 
     def _end_others(self) -> None:
         """Ends what has outlived process 1, which nothing does in a PID namespace of its own."""
-        particulars = self._spec.isolation.particulars
-        if particulars is None or not particulars.needs_host_processes:
-            return
         launcher = self._launcher
         groups = [*launcher.group.directories, *self._made_by_runtime]
         groups += self._groups.directories if self._groups is not None else ()
-        end_processes(below(groups), spare=os.getpid())
+        end_processes(below(groups), spare={os.getpid(), self._pid})
 
     def _remove(self) -> None:
-        self._end_others()
+        if self.shares_processes:
+            self._end_others()
         if self._groups is not None:
             self._groups.remove()
         self._root.remove_stubs()

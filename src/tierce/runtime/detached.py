@@ -31,7 +31,7 @@ from tierce.runtime.monitor import (
     number_in,
 )
 from tierce.runtime.root import ContainerRoot
-from tierce.runtime.runtimes import failure_in_log
+from tierce.runtime.runtimes import failure_in_log, sealed_copy
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -161,9 +161,15 @@ class _Start:
         )
         if self._spec.created is not None:
             self._spec.created()
-        pid = self._spawn(self._runtime.path, [self._runtime.name, *self._options, "start"])
-        if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
-            raise self._failure("")
+        copy = sealed_copy(self._runtime.path)
+        program = f"/proc/self/fd/{copy}" if copy >= 0 else self._runtime.path
+        try:
+            pid = self._spawn(program, [self._runtime.name, *self._options, "start"])
+            if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
+                raise self._failure("")
+        finally:
+            if copy >= 0:
+                os.close(copy)
         return started
 
     def _prepare(self, pins: Pins | None) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import select
+import threading
 
 from tierce.lean import signal
 from tierce.linux import cgroups
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Collection, Iterable
 
 _END_SECONDS = 120.0
+_LOOK_AGAIN = 0.005
 
 GUARD = """\
 cat
@@ -25,20 +27,61 @@ done < "$1"/cgroups
 which the file `cgroups` names them. Its parent is spared: that is who closes the input."""
 
 
-def end_processes(directories: Iterable[str], *, spare: int = 0) -> None:
+def end_processes(directories: Iterable[str], *, spare: Collection[int] = ()) -> None:
     """Kills the processes in groups, and returns when they have ended.
 
-    Those that they start meanwhile, too; but not the process with the number `spare`.
+    Those that they start meanwhile, too; but not the processes with the numbers in `spare`.
     """
-    for directory in directories:
+    groups = list(directories)
+    for directory in groups:
         killed: set[int] = set()
-        while left := processes_in(directory) - {spare} - killed:
+        while left := processes_in(directory).difference(spare, killed):
             for pid in left:
-                _end(directory, pid)
+                _end(directory, pid, groups)
             killed |= left
 
 
-def _end(directory: str, pid: int) -> None:
+class Follower:
+    """Calls a function when the first process of a container ends, if its runtime goes on.
+
+    crun waits for all that is left to it, which is to be ended by then.
+    """
+
+    def __init__(self, path: str, runtime: int, function: Callable[[], None]) -> None:
+        """`path` is the file to which the runtime writes the number; `runtime` is its pidfd."""
+        self._path = path
+        self._runtime = runtime
+        self._function = function
+        self._thread = threading.Thread(target=self._follow)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Returns when the runtime has ended, and the function with it."""
+        self._thread.join()
+
+    def _follow(self) -> None:
+        first = -1
+        while first < 0 and not select.select([self._runtime], [], [], _LOOK_AGAIN)[0]:
+            try:
+                with open(self._path, encoding="ascii") as file:
+                    text = file.read().strip()
+                first = os.pidfd_open(int(text)) if text else -1
+            except FileNotFoundError:
+                continue
+            except ProcessLookupError:
+                self._function()
+                return
+        if first < 0:
+            return
+        try:
+            select.select([first, self._runtime], [], [])
+        finally:
+            os.close(first)
+        self._function()
+
+
+def _end(directory: str, pid: int, groups: list[str]) -> None:
+    """Ends a process of one group, which may be held up by another of its groups."""
     try:
         ended = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -46,7 +89,8 @@ def _end(directory: str, pid: int) -> None:
     try:
         if pid in processes_in(directory):  # still that process
             signal.pidfd_send_signal(ended, signal.SIGKILL)
-            _thaw(directory)
+            for group in groups:
+                _thaw(group)
             select.select([ended], [], [], _END_SECONDS)
     except ProcessLookupError:
         pass

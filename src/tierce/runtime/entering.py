@@ -10,6 +10,7 @@ import fcntl
 import os
 import select
 import signal
+import threading
 from contextlib import contextmanager
 
 from tierce.errors import ContainerError
@@ -70,21 +71,35 @@ class Namespaces:
             os.close(descriptor)
         self._held.clear()
 
+    @property
+    def can_return(self) -> bool:
+        """Whether a thread that has done `fork_inside` can fork outside afterwards."""
+        if "pid" not in self._held:
+            return True
+        with _own_processes() as own:
+            try:
+                namespaces.setns(own, namespaces.CLONE_NEWPID)
+            except PermissionError:  # ours is not of the user namespace that we are root in
+                return False
+        return True
+
     @contextmanager
-    def for_children(self) -> Iterator[None]:
-        """What the calling thread forks meanwhile has its number in the PID namespace."""
+    def returning(self) -> Iterator[None]:
+        """After the block, what this thread forks is in our own PID namespace again."""
         if "pid" not in self._held:
             yield
             return
-        own = os.open("/proc/thread-self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            namespaces.setns(self._held["pid"], namespaces.CLONE_NEWPID)
+        with _own_processes() as own:
             try:
                 yield
             finally:
                 namespaces.setns(own, namespaces.CLONE_NEWPID)
-        finally:
-            os.close(own)
+
+    def fork_inside(self) -> int:
+        """os.fork(), with the new process in the PID namespace, as the thread's later ones are."""
+        if "pid" in self._held:
+            namespaces.setns(self._held["pid"], namespaces.CLONE_NEWPID)
+        return os.fork()
 
     def enter(self) -> None:
         """Moves this process, which has one thread, into the others."""
@@ -108,36 +123,104 @@ def groups_to_enter(pid: int) -> cgroups.Cgroup:
     )
 
 
-def start(
-    program: Program,
-    environment: Mapping[str, str],
-    keeper: ProcessId,
-    groups: cgroups.Cgroup,
-) -> int:
-    """Starts a program in the namespaces of `keeper`; returns its number, as we see it.
+class Child:
+    """A program that runs in the namespaces of `keeper`, and is to be reaped.
 
     It has a session of its own, gets no other descriptors than the three streams, and is killed
-    when the calling thread ends, by whatever. Raises ContainerError.
+    when this process ends, by whatever. `pid` is its number, as we see it.
     """
-    told, tells = os.pipe()
-    ours, held = os.pipe()
-    try:
-        with Namespaces(keeper) as entered, entered.for_children():
-            pid = os.fork()
-            if pid == 0:
+
+    def __init__(
+        self,
+        program: Program,
+        environment: Mapping[str, str],
+        keeper: ProcessId,
+        groups: cgroups.Cgroup,
+    ) -> None:
+        """Starts it. Raises ContainerError."""
+        self._start = _Start(program, environment, groups)
+        self._reaped = threading.Event()
+        with Namespaces(keeper) as entered:
+            if entered.can_return:
+                with entered.returning():
+                    self._start.fork(entered)
+            else:
+                # The kernel kills what a thread has forked when that ends, so one stays.
+                forked = threading.Event()
+                threading.Thread(
+                    target=self._fork_and_stay, args=(entered, forked), daemon=True
+                ).start()
+                forked.wait()
+        try:
+            self.pid = self._start.result()
+        except ContainerError:
+            self._reaped.set()
+            raise
+
+    def reap(self) -> int:
+        """Waits for the end; returns the status as wait(2) gives it. Once."""
+        try:
+            _, status = os.waitpid(self.pid, 0)
+        finally:
+            self._reaped.set()
+        return status
+
+    def _fork_and_stay(self, entered: Namespaces, forked: threading.Event) -> None:
+        try:
+            self._start.fork(entered)
+        finally:
+            forked.set()
+        self._reaped.wait()
+
+
+class _Start:
+    """The steps of a start, and what became of it."""
+
+    def __init__(
+        self, program: Program, environment: Mapping[str, str], groups: cgroups.Cgroup
+    ) -> None:
+        self._program = program
+        self._environment = environment
+        self._groups = groups
+        self._pid = 0
+        self._failure = ""
+
+    def fork(self, entered: Namespaces) -> None:
+        told, tells = os.pipe()
+        ours, held = os.pipe()
+        try:
+            self._pid = entered.fork_inside()
+            if self._pid == 0:
                 # What the blocks do at their end is not for the new process.
-                _become(program, environment, entered, groups, tells, (ours, held))
-        os.close(tells)
-        tells = -1
-        failure = os.read(told, _CHUNK)
+                program = self._program
+                _become(program, self._environment, entered, self._groups, tells, (ours, held))
+            os.close(tells)
+            tells = -1
+            self._failure = os.read(told, _CHUNK).decode(errors="replace")
+        except OSError as error:
+            self._failure = str(error.strerror)
+        finally:
+            for descriptor in (told, tells, ours, held):
+                if descriptor >= 0:
+                    os.close(descriptor)
+
+    def result(self) -> int:
+        """The number of what was started. Raises ContainerError."""
+        if self._failure:
+            if self._pid:
+                os.waitpid(self._pid, 0)
+            raise ContainerError(f"start {self._program.path}: {self._failure}")
+        return self._pid
+
+
+@contextmanager
+def _own_processes() -> Iterator[int]:
+    """A descriptor of our own PID namespace."""
+    descriptor = os.open("/proc/thread-self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield descriptor
     finally:
-        for descriptor in (told, tells, ours, held):
-            if descriptor >= 0:
-                os.close(descriptor)
-    if failure:
-        os.waitpid(pid, 0)
-        raise ContainerError(f"start {program.path}: {failure.decode(errors='replace')}")
-    return pid
+        os.close(descriptor)
 
 
 def _become(

@@ -9,6 +9,7 @@ descriptors but the streams, and so has nothing that the container could write t
 from __future__ import annotations
 
 import os
+import signal
 
 from tierce.errors import ContainerError
 from tierce.lean import json
@@ -67,7 +68,7 @@ class ExecProcess:
         self._privileged = privileged
         self._log = f"{directory}/log"
         self._document = f"{directory}/process.json"
-        self._pid = 0
+        self._child: entering.Child | None = None
         self.ended = -1
         """A pidfd, readable when the process has ended; -1 before `start`."""
 
@@ -75,8 +76,9 @@ class ExecProcess:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._pid:
-            self._kill_runtime()
+        if self._child is not None:
+            os.kill(self._child.pid, signal.SIGKILL)
+            self._reap()
 
     def start(
         self,
@@ -113,11 +115,11 @@ class ExecProcess:
         )
         try:
             keeper = self._target.keeper
-            self._pid = entering.start(program, runtime_environment(), keeper, groups)
+            self._child = entering.Child(program, runtime_environment(), keeper, groups)
         finally:
             if copy >= 0:
                 os.close(copy)
-        self.ended = os.pidfd_open(self._pid)
+        self.ended = os.pidfd_open(self._child.pid)
 
     def wait(self) -> int:
         """Waits for the end; returns the exit status, 128 + n for one that ended by signal n.
@@ -144,7 +146,9 @@ class ExecProcess:
         """Writes what the process is to be: what the container's own is, but for what is asked."""
         root = self._open_root()
         try:
-            identity = resolve_user(self._process.user, lambda path: _read(root, path))
+            identity = resolve_user(
+                self._process.user, lambda path: _read(root, path), self._process.groups
+            )
             check_directory(root, self._process.cwd)
             executable.check(self._process, lambda path: stat_in_root(root, path))
         finally:
@@ -181,13 +185,10 @@ class ExecProcess:
             raise ContainerError("enter the container: it is not running")
         return root
 
-    def _kill_runtime(self) -> None:
-        os.kill(self._pid, 9)
-        self._reap()
-
     def _reap(self) -> int:
-        _, status = os.waitpid(self._pid, 0)
-        self._pid = 0
+        assert self._child is not None
+        status = self._child.reap()
+        self._child = None
         if self.ended >= 0:
             os.close(self.ended)
             self.ended = -1

@@ -267,6 +267,8 @@ class Attachment:
         # For plugins: in a process of their own, the number alone says nothing.
         self._path = f"/proc/{os.getpid()}/fd/{self.namespace}"
         self._call: PluginCall | None = None
+        self._forwarding: PluginCall | None = None
+        self._endpoint: Endpoint | None = None
         self._firewall = network.firewall()
         try:
             self._call = network.call_bridge("ADD", identifier, self._path, request, lock)
@@ -287,20 +289,31 @@ class Attachment:
         """Descriptors by which another process can go on holding the published ports."""
         return self._ports.descriptors
 
+    def address(self) -> Endpoint:
+        """What the container has, once its interface is set up; its ports are then begun with.
+
+        Idempotent. Raises ContainerError.
+        """
+        if self._endpoint is None:
+            call, self._call = self._call, None
+            assert call is not None
+            result, ports = call.wait(), self._ports.published
+            self._endpoint = _endpoint_of(result, ports)
+            if ports:
+                self._forwarding = self._network.call_portmap(
+                    "ADD", self._identifier, ports, self._lock, result, self._path
+                )
+        return self._endpoint
+
     def wait(self) -> Endpoint:
         """What the container has, once all is set up. Idempotent. Raises ContainerError."""
+        endpoint = self.address()
         if self._note.endpoint is not None:
-            return self._note.endpoint
-        call, self._call = self._call, None
-        assert call is not None
-        result = call.wait()
-        ports = self._ports.published
-        if ports:
-            self._network.call_portmap(
-                "ADD", self._identifier, ports, self._lock, result, self._path
-            ).wait()
+            return endpoint
+        forwarding, self._forwarding = self._forwarding, None
+        if forwarding is not None:
+            forwarding.wait()
         self._firewall.ensure()
-        endpoint = _endpoint_of(result, ports)
         self._note = self._note.replace(endpoint=endpoint)
         self._network.notes.write(self._identifier, self._note)
         self._unlock()
@@ -308,12 +321,13 @@ class Attachment:
 
     def close(self) -> None:
         """Lets go of the descriptors; what was set up stays. Idempotent."""
-        call, self._call = self._call, None
-        if call is not None:
+        calls, self._call, self._forwarding = (self._call, self._forwarding), None, None
+        for call in calls:
             try:
-                call.wait()
+                if call is not None:
+                    call.wait()
             except ContainerError:  # whoever has not waited for it, has an error of his own
-                pass
+                continue
         self._firewall.abandon()
         self._unlock()
         if self.namespace >= 0:

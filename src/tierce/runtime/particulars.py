@@ -16,7 +16,7 @@ from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection, Mapping
     from typing import Any, Self
 
     from tierce.runtime.root import ContainerRoot
@@ -65,10 +65,10 @@ class Particulars(Value):
 
     `shared` are kinds of namespaces (as in the runtime specification) that are the host's,
     `joined` those of other containers, `private` those that it has besides the usual ones.
-    `device_rules` are as in cgroup-v1/devices.rst. `groups` are supplementary ones, as in USER.
-    `sysctls` are names with dots and values. An `unmasked` container sees all of /proc and /sys,
-    and may write where the kernel lets it. `seccomp` is None for the default, "" for no filter,
-    else the JSON of a profile in docker's form. Without `shm` it has no /dev/shm.
+    `device_rules` are as in cgroup-v1/devices.rst, `sysctls` names with dots and values. An
+    `unmasked` container sees all of /proc and /sys, and may write where the kernel lets it.
+    `seccomp` is None for the default, "" for no filter, else the JSON of a profile in docker's
+    form. Without `shm` it has no /dev/shm.
     """
 
     devices: tuple[DeviceNode, ...] = ()
@@ -76,7 +76,6 @@ class Particulars(Value):
     shared: tuple[str, ...] = ()
     joined: tuple[Joined, ...] = ()
     private: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
     no_new_privileges: bool = False
     unmasked: bool = False
@@ -105,17 +104,15 @@ class Particulars(Value):
         specification: dict[str, Any],
         namespaces: Mapping[str, str],
         memory: str,
-        resolve_group: Callable[[str], int],
     ) -> None:
         """Changes a specification with docker's defaults.
 
         `namespaces` are the paths of what is `joined`, by kind, and `memory` that of a /dev/shm
-        that goes with it; `resolve_group` gives the number of a group.
+        that goes with it.
         """
         process, linux = specification["process"], specification["linux"]
         self._apply_namespaces(specification, namespaces)
         self._apply_memory(specification["mounts"], memory)
-        process["user"]["additionalGids"] += [resolve_group(name) for name in self.groups]
         if self.no_new_privileges:
             process["noNewPrivileges"] = True
         if self.apparmor:
@@ -198,16 +195,8 @@ class Pins:
                 os.close(descriptor)
         self._namespaces, self._memory = {}, -1
 
-    def apply(
-        self,
-        specification: dict[str, Any],
-        root: ContainerRoot,
-        resolve_group: Callable[[str], int],
-    ) -> None:
-        """Changes a specification with docker's defaults; to be called once.
-
-        `resolve_group` gives the number of a group.
-        """
+    def apply(self, specification: dict[str, Any], root: ContainerRoot) -> None:
+        """Changes a specification with docker's defaults; to be called once."""
         flags = mounts.AT_EMPTY_PATH | mounts.OPEN_TREE_CLONE | mounts.OPEN_TREE_CLOEXEC
         paths = {
             kind: root.attach(mounts.open_tree(descriptor, "", flags), directory=False)
@@ -215,7 +204,7 @@ class Pins:
         }
         memory, self._memory = self._memory, -1
         shm = root.attach(memory, directory=True) if memory >= 0 else ""
-        self._particulars.apply(specification, paths, shm, resolve_group)
+        self._particulars.apply(specification, paths, shm)
 
 
 def clone_mount_of(other: Joined, path: str) -> int:

@@ -140,7 +140,8 @@ def _refusal(
 ) -> ContainerError:
     if error.errno != errno.EADDRINUSE:
         reason = os.strerror(error.errno or 0).lower()
-        return ContainerError(f"listen {request.protocol} {address}:{port}: {reason}")
+        hint = "users publish ports from 1024 on" if error.errno == errno.EACCES else ""
+        return ContainerError(f"listen {request.protocol} {address}:{port}: {reason}", hint=hint)
     who = holder(address, port, request.protocol)
     return ContainerError(
         f"Bind for {address}:{port} failed: port is already allocated{f' ({who})' if who else ''}",

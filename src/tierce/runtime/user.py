@@ -7,7 +7,7 @@ from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     ReadFile = Callable[[str], bytes | None]
 
@@ -40,13 +40,19 @@ class _Group(Value):
     members: tuple[str, ...]
 
 
-def resolve_user(text: str, read: ReadFile) -> Identity:
+def resolve_user(text: str, read: ReadFile, groups: Iterable[str] = ()) -> Identity:
     """What "", "app", "1000", "app:staff" or "1000:1000" mean, by docker's rules.
 
     `read` gives the content of a file of the container, or None. A number need not be in
     /etc/passwd; a name must. Supplementary groups come from /etc/group, unless a group is
-    named. Raises ContainerError.
+    named, and are in any case `groups`. Raises ContainerError.
     """
+    found = _resolve_user(text, read)
+    more = [_find_group(group, read) for group in groups]
+    return found.replace(groups=tuple(dict.fromkeys([*found.groups, *more]))) if more else found
+
+
+def _resolve_user(text: str, read: ReadFile) -> Identity:
     wanted_user, _, wanted_group = text.partition(":")
     if _is_number(wanted_user, root=True) and _is_number(wanted_group, root=True):
         uid, gid = _number(wanted_user), _number(wanted_group)
@@ -60,7 +66,7 @@ def resolve_user(text: str, read: ReadFile) -> Identity:
     gid = user.gid if user else 0
     home = _home(uid, read)
     if wanted_group:
-        gid = resolve_group(wanted_group, read)
+        gid = _find_group(wanted_group, read)
         return Identity(uid, gid, (gid,), home)
     name = user.name if user else ""
     others = [group.gid for group in _groups(read) if name and name in group.members]
@@ -73,8 +79,7 @@ def _find_user(wanted: str, read: ReadFile) -> _User | None:
     return next((user for user in _users(read) if user.name == wanted), None)
 
 
-def resolve_group(wanted: str, read: ReadFile) -> int:
-    """The number of a group, by name or number. Raises ContainerError for an unknown name."""
+def _find_group(wanted: str, read: ReadFile) -> int:
     numeric = _is_number(wanted)
     for group in _groups(read):
         if group.gid == _id(wanted) if numeric else group.name == wanted:

@@ -52,6 +52,7 @@ class Usage(Value):
 
     images: Part
     containers: Part
+    volumes: Part
     build_cache: Part
     cache_mounts: Part
     other: int
@@ -65,10 +66,11 @@ def disk_usage_of(store: Store) -> Usage:
     total = items.measure()
     images = items.images()
     containers = items.containers()
+    volumes = items.volumes()
     cache = items.build_cache()
     mounts = items.cache_mounts()
-    known = images.size + containers.size + cache.size + mounts.size
-    return Usage(images, containers, cache, mounts, total - known, total)
+    known = images.size + containers.size + volumes.size + cache.size + mounts.size
+    return Usage(images, containers, volumes, cache, mounts, total - known, total)
 
 
 def image_usage(store: Store) -> Sequence[ImageUsage]:
@@ -107,13 +109,14 @@ class Measurements:
             paths.indexes,
             paths.snapshots,
             paths.containers,
+            paths.volumes,
             paths.cache_mounts,
             paths.contexts,
             paths.repositories,
         )
         for top in (paths.root, *single, *_children(paths.blobs), *_children(paths.indexes)):
-            if top == paths.repositories and not os.path.lexists(top):
-                continue  # in a store that has never fetched any
+            if top in {paths.repositories, paths.volumes} and not os.path.lexists(top):
+                continue  # in a store that has never had any
             total += os.lstat(top).st_blocks * 512
             for child in _children(top):
                 if child in single or child.parent in (paths.blobs, paths.indexes):
@@ -144,6 +147,14 @@ class Measurements:
             size += self.sum(paths)
             free += 0 if running else self.sum(paths)
         return Part(len(rows), sum(row[2] for row in rows), size, free)
+
+    def volumes(self) -> Part:
+        used = self._store.volumes.used()
+        names = [volume.name for volume in self._store.volumes.list()]
+        paths = {name: str(self._paths.volume(name)) for name in names}
+        free = {path for name, path in paths.items() if name not in used}
+        size = self.sum(set(paths.values()))
+        return Part(len(paths), len(paths) - len(free), size, self.sum(free))
 
     def build_cache(self) -> Part:
         oldest = self._store.leases.oldest_living() or 1 << 62

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tierce.containers.logdriver import LogLimits
-from tierce.containers.logfiles import LogFiles
+from tierce.containers.logfiles import LogFiles, LogMark
 from tierce.containers.logs import STDERR, STDOUT, LogLine, LogOptions, parse_time, read_log
 from tierce.containers.logwriter import LogWriter
 
@@ -200,3 +200,19 @@ def test_times_are_shown_in_utc() -> None:
         b"2026-01-01T00:00:00.000000005Z"
     )
     assert LogLine(b"2026-01-01T01:00:00.5+00:00", 1, b"x").stamp == b"2026-01-01T01:00:00.5Z"
+
+
+def test_follower_stops_where_another_run_has_begun(tmp_path: Path) -> None:
+    files = LogFiles(str(tmp_path))
+    with LogWriter(str(tmp_path), UNBOUNDED) as log:
+        log.stdout(b"begun\n")
+
+        def wait() -> bool:
+            log.stdout(b"ended\n")
+            ends.append(files.mark())
+            log.stdout(b"begun again\n")
+            return False
+
+        ends: list[LogMark] = []
+        lines = read_log(files, LogOptions(follow=True), wait, end=lambda: ends[0])
+        assert [line.text for line in lines if line.text] == [b"begun\n", b"ended\n"]

@@ -14,6 +14,7 @@ import pytest
 
 from support.faults import Fault, FaultProxy, Plan, fault_proxy, seeded_plan
 from support.registries import RunningRegistry, running_registry
+from support.uploads import keeping_registry
 from tierce.distribution.pull import Pulled, pull_image
 from tierce.distribution.push import Pushed, push_image
 from tierce.distribution.remote import Remote
@@ -215,38 +216,48 @@ def test_length_that_is_a_lie_is_refused(
         pull(store, proxy.host, "lie/length")
 
 
-def test_upload_goes_on_at_the_offset_of_the_server(
-    source: Store, store: Store, registry: RunningRegistry
-) -> None:
+def test_upload_goes_on_at_the_offset_of_the_server(source: Store) -> None:
     cuts = [Fault(cut_after=1_500_000, up=True), Fault(cut_after=700_000, up=True)]
-    before = len(registry.requests())
-    with fault_proxy(registry.host, Once("PATCH", "/uploads/", *cuts)) as proxy:
+    with (
+        keeping_registry() as registry,
+        fault_proxy(registry.host, Once("PATCH", "/uploads/", *cuts)) as proxy,
+    ):
         pushed = push(source, proxy.host, "cut/up")
-    patches = [each for each in registry.requests()[before:] if each.startswith("PATCH")]
-    states = [each for each in registry.requests()[before:] if "GET" in each and "uploads" in each]
-    assert len(patches) == 3
-    assert len(states) == 2
-    pulled = pull(store, registry.host, "cut/up")
-    assert pulled.digest == pushed.digest
+        image = source.images.manifest(source.images.get(pushed.digest))
+        layer = image.layers[0]
+        assert registry.blobs[str(layer.digest)] == source.blobs.read(layer.digest)
+        patches = [each for each in registry.requests if each.startswith("PATCH")]
+        assert len(patches) >= 3
+        assert len(set(patches)) == 1, "it is one upload"
 
 
 def test_upload_that_failed_is_gone_on_with_by_the_next_process(
-    source: Store, registry: RunningRegistry, tmp_path: Path
+    source: Store, tmp_path: Path
 ) -> None:
     faults = [Fault(cut_after=2_000_000, up=True), *[Fault(status=500)] * 20]
     plan = Once("PATCH", "/uploads/", *faults)
-    before = len(registry.requests())
-    with fault_proxy(registry.host, plan) as proxy:
+    with keeping_registry() as registry, fault_proxy(registry.host, plan) as proxy:
         with pytest.raises(RegistryError):
             push(source, proxy.host, "cut/up-later")
         source.close()
-        plan._faults.clear()
+        proxy.plan = lambda method, target: None
         with Store.open(tmp_path / "source", tmp_path / "source-run") as again:
             push(again, proxy.host, "cut/up-later")
             assert not os.listdir(again.paths.transfers)
-    patches = [each for each in registry.requests()[before:] if each.startswith("PATCH")]
-    assert len(patches) == 2
-    assert len({each.partition("?")[0] for each in patches}) == 1, "it is one upload"
+        patches = [each for each in registry.requests if each.startswith("PATCH")]
+        assert len(set(patches)) == 1, "it is one upload"
+        # No byte of the large layer came twice; the small blobs may have been cut off as well.
+        largest = max(registry.blobs.values(), key=len)
+        assert len(registry.uploads[patches[0].rpartition("/")[2]]) == len(largest)
+
+
+def test_upload_that_a_registry_has_given_up_is_begun_anew(
+    source: Store, store: Store, registry: RunningRegistry
+) -> None:
+    cuts = [Fault(cut_after=1_500_000, up=True), Fault(cut_after=700_000, up=True)]
+    with fault_proxy(registry.host, Once("PATCH", "/uploads/", *cuts)) as proxy:
+        pushed = push(source, proxy.host, "cut/anew")
+    assert pull(store, registry.host, "cut/anew").digest == pushed.digest
 
 
 def test_registry_that_wants_to_be_left_alone_is_not_waited_for_too_long(

@@ -163,3 +163,27 @@ def test_a_tree_deeper_than_any_stack_or_table_of_descriptors_is_removed(
     rootfs.remove_in_directory(root, "deep")
     assert not (tmp_path / "root/deep").exists()
     assert set(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("", "/"),
+        ("/", "/"),
+        ("dir/file", "/dir/file"),
+        ("/absolute/file", "/dir/file"),
+        ("up/secret", "/secret"),
+        ("up/../../up/dir/./sub/..", "/dir"),
+        ("to-file", "/dir/file"),
+        ("dangling", "/missing/file"),
+        ("dangling/more", "/missing/file/more"),
+        ("none/../dir", "/dir"),
+    ],
+)
+def test_path_is_resolved_inside(root: int, path: str, expected: str) -> None:
+    assert rootfs.resolve_in_root(root, path) == expected
+
+
+def test_loop_of_links_is_no_path(root: int) -> None:
+    with pytest.raises(OSError, match="symbolic links"):
+        rootfs.resolve_in_root(root, "dir/loop")

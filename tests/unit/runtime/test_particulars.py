@@ -30,7 +30,7 @@ def applied(
     particulars: Particulars, namespaces: dict[str, str] | None = None, memory: str = ""
 ) -> dict[str, Any]:
     specification = copy.deepcopy(USUAL)
-    particulars.apply(specification, namespaces or {}, memory, {"staff": 50}.__getitem__)
+    particulars.apply(specification, namespaces or {}, memory)
     return specification
 
 
@@ -73,7 +73,7 @@ def test_shared_memory_of_the_users_own_stays() -> None:
         {**mount, "type": "bind", "source": "/own"} if mount["destination"] == "/dev/shm" else mount
         for mount in specification["mounts"]
     ]
-    Particulars(shared=("ipc",)).apply(specification, {}, "", int)
+    Particulars(shared=("ipc",)).apply(specification, {}, "")
     assert shm(specification)[0]["source"] == "/own"
 
 
@@ -86,7 +86,6 @@ def test_the_rest() -> None:
         Particulars(
             devices=(DeviceNode("/dev/x", "c", 10, 229, 0o600, 1, 2),),
             private=("cgroup",),
-            groups=("staff",),
             sysctls=(("net.core.somaxconn", "5"),),
             no_new_privileges=True,
             unmasked=True,
@@ -109,7 +108,6 @@ def test_the_rest() -> None:
     assert "cgroup" in kinds(found)
     assert (linux["maskedPaths"], linux["readonlyPaths"]) == ([], [])
     assert linux["sysctl"] == {"net.core.somaxconn": "5"}
-    assert process["user"]["additionalGids"][-1] == 50
     assert (process["noNewPrivileges"], process["oomScoreAdj"]) == (True, -5)
     assert process["apparmorProfile"] == "mine"
 

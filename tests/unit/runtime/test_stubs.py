@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tierce.runtime import stubs
 from tierce.runtime.bundle import TmpfsMount
+from tierce.runtime.stubs import Stub
 from unit.runtime.conftest import Steps
 
 DEEP = TmpfsMount("/usr/local/bin/deep/mount")
@@ -75,3 +77,77 @@ def test_mode_of_what_a_tmpfs_hides_is_its_own(steps: Steps) -> None:
     script = "stat -c '%a %u' /hidden /new; grep -c ' /hidden tmpfs rw,nosuid' /proc/mounts"
     mounts = [TmpfsMount("/hidden", 1 << 20), TmpfsMount("/new")]
     assert steps.shell(script, binds=mounts) == "710 0\n1777 0\n1\n"
+
+
+class Written:
+    """Stubs in a writable layer, written down as for a container in the background."""
+
+    def __init__(self, upper: Path, record: Path) -> None:
+        self.upper = upper
+        self.record = record
+
+    def note(self, *made: Stub) -> None:
+        stubs.write(str(self.record), made, {})
+
+    @property
+    def hidden(self) -> tuple[set[str], set[str]]:
+        return stubs.hidden_in(str(self.upper), stubs.read(str(self.record)))
+
+    def remove(self) -> None:
+        stubs.remove_written(str(self.upper), str(self.record))
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Written:
+    (tmp_path / "upper").mkdir()
+    return Written(tmp_path / "upper", tmp_path / "record")
+
+
+def stub(path: str, *, directory: bool = True, whiteout: bool = False) -> Stub:
+    return Stub(path, directory, 1, 2, 3, whiteout)
+
+
+def test_written_stubs_are_hidden_and_removed(written: Written) -> None:
+    (written.upper / "a/b").mkdir(parents=True)
+    (written.upper / "a/file").touch()
+    written.note(stub("a"), stub("a/b"), stub("a/file", directory=False))
+    assert written.hidden == ({"a", "a/b", "a/file"}, set())
+    written.remove()
+    assert list(written.upper.iterdir()) == []
+    assert not written.record.exists()
+    written.remove()
+
+
+def test_written_stub_that_is_none_any_more_stays(written: Written) -> None:
+    (written.upper / "a/own").mkdir(parents=True)
+    (written.upper / "file").write_text("content")
+    (written.upper / "link").symlink_to("a")
+    written.note(stub("a"), stub("file", directory=False), stub("link"), stub("gone"))
+    assert written.hidden == (set(), set())
+    written.remove()
+    assert sorted(path.name for path in written.upper.iterdir()) == ["a", "file", "link"]
+
+
+def test_whiteout_that_a_stub_replaced_comes_back(written: Written) -> None:
+    (written.upper / "was").mkdir()
+    written.note(stub("was", whiteout=True))
+    assert written.hidden == (set(), {"was"})
+    written.remove()
+    assert stubs.is_whiteout(str(written.upper / "was"))
+
+
+def test_link_among_the_parents_does_not_lead_the_removal_of_written_stubs_outside(
+    written: Written, tmp_path: Path
+) -> None:
+    (tmp_path / "outside/stub").mkdir(parents=True)
+    (written.upper / "a").symlink_to(tmp_path / "outside")
+    written.note(stub("a/stub"))
+    assert written.hidden == (set(), set())
+    written.remove()
+    assert (tmp_path / "outside/stub").is_dir()
+
+
+def test_record_that_was_cut_short_says_nothing(written: Written) -> None:
+    written.record.write_text('{"stubs": [["a", tr')
+    assert written.hidden == (set(), set())
+    written.remove()

@@ -76,3 +76,11 @@ def test_root_needs_no_files(text: str) -> None:
             resolve_user(text, nothing)
     else:
         assert resolve_user(text, nothing) == Identity(0, 0, (0,), "/")
+
+
+def test_more_groups_are_added_once() -> None:
+    usual = resolve_user("0", FILES.get)
+    found = resolve_user("0", FILES.get, ("4711", "0", "4711"))
+    assert found == usual.replace(groups=(*usual.groups, 4711))
+    with pytest.raises(ContainerError, match="unable to find group strangers"):
+        resolve_user("0", FILES.get, ("strangers",))

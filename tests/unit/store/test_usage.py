@@ -34,6 +34,10 @@ def fill(store: Store) -> None:
     (directory / "written").write_bytes(bytes(20_000))
     store.containers.add("c" * 64, "box", image=str(image.config), snapshot=active.id, state="{}")
     store.paths.container("c" * 64).mkdir()
+    for name in ("used", "free"):
+        store.volumes.create(name)
+        Path(store.volumes.directory(name), "file").write_bytes(bytes(20_000))
+    store.volumes.use("used", "c" * 64)
     (store.cache_mounts.directory("apt") / "file").write_bytes(bytes(10_000))
     Path(store.paths.context_cache("context")).write_bytes(bytes(5000))
     (store.paths.logs / "log").write_bytes(bytes(7000))
@@ -45,7 +49,9 @@ def test_bytes_are_those_that_du_counts(store: Store) -> None:
     fill(store)
     usage = disk_usage_of(store)
     assert usage.size == du(store)
-    parts = (usage.images, usage.containers, usage.build_cache, usage.cache_mounts)
+    parts = (
+        *(usage.images, usage.containers, usage.volumes, usage.build_cache, usage.cache_mounts),
+    )
     assert sum(part.size for part in parts) + usage.other == usage.size
     assert usage.other > 0
 
@@ -58,6 +64,8 @@ def test_each_part_counts_its_own(store: Store) -> None:
     assert 20_000 < usage.containers.size < 60_000
     assert (usage.containers.total, usage.containers.active) == (1, 0)
     assert usage.containers.reclaimable == usage.containers.size
+    assert (usage.volumes.total, usage.volumes.active) == (2, 1)
+    assert usage.volumes.reclaimable * 2 == usage.volumes.size > 40_000
     assert 60_000 < usage.build_cache.size < 100_000
     assert usage.build_cache.total == 1
     assert 10_000 < usage.cache_mounts.size < 20_000

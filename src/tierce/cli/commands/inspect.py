@@ -42,7 +42,8 @@ def run(options: Parsed, session: Session) -> int:
     images, containers = Images(session.store), Containers(session.store)
 
     def find_container(name: str) -> Struct:
-        return container_document(session, containers, containers.inspect(name))
+        details = containers.inspect(name)
+        return container_document(session, containers, details, sizes=options.flag("size"))
 
     def find_image(name: str) -> Struct:
         return image_document(session, images, images.inspect(name))

@@ -49,10 +49,11 @@ def render_rows(
     return aligned([line.split("\t") for line in everything.split("\n")])
 
 
-def aligned(lines: Sequence[Sequence[str]]) -> str:
+def aligned(lines: Sequence[Sequence[str]], *, narrowest: int = NARROWEST_COLUMN) -> str:
     """Cells as columns. The last cell of a line belongs to none, and has no space after it.
 
-    A column is as wide as the widest cell in lines that follow each other, and three spaces.
+    A column is as wide as the widest cell in lines that follow each other, and three spaces, or
+    as the `narrowest`.
     """
     texts = [""] * len(lines)
     for column in range(max(map(len, lines), default=0)):
@@ -62,7 +63,7 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
             while end < len(lines) and len(lines[end]) > column + 1:
                 end += 1
             width = max((display_width(line[column]) for line in lines[start:end]), default=0)
-            width = max(width + PADDING, NARROWEST_COLUMN)
+            width = max(width + PADDING, narrowest)
             for number in range(start, end):
                 cell = lines[number][column]
                 texts[number] += cell + " " * (width - display_width(cell))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tierce.cli.flags import Command, Flag, Parsed
 from tierce.cli.running.attaching import DETACH_KEYS
 from tierce.cli.session import Session
-from tierce.client.processes import AttachOptions, Processes
+from tierce.client.attachments import Attachments, AttachOptions
 
 COMMAND = Command(
     name="container attach",
@@ -24,7 +24,7 @@ COMMAND = Command(
 def run(options: Parsed, session: Session) -> int:
     """Attach; the exit status is that of the container's process."""
     session.stdout.flush()
-    return Processes(session.store).attach(
+    return Attachments(session.store).attach(
         options.arguments[0],
         AttachOptions(
             stdin=not options.flag("no-stdin"),

@@ -26,9 +26,10 @@ COMMAND = Command(
 
 def run(options: Parsed, session: Session) -> int:
     containers = Containers(session.store)
+    sizes = options.flag("size")
     return inspect_all(
         session,
         options.arguments,
         options.text("format"),
-        lambda name: container_document(session, containers, containers.inspect(name)),
+        lambda name: container_document(session, containers, containers.inspect(name), sizes=sizes),
     )

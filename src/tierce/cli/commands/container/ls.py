@@ -106,8 +106,8 @@ def row(view: ContainerView, containers: Containers, *, truncate: bool) -> Struc
 
 def command_of(view: ContainerView) -> str:
     """The words of the command, in docker's way to tell those with a space in them."""
-    first, *rest = view.state.args
-    return " ".join([first, *(f"'{word}'" if " " in word else word for word in rest)])
+    first, rest = view.state.args[:1], view.state.args[1:]
+    return " ".join([*first, *(f"'{word}'" if " " in word else word for word in rest)])
 
 
 def status_of(view: ContainerView) -> str:

@@ -63,9 +63,9 @@ def _in_front(request: RunRequest, options: Parsed, session: Session) -> int:
     chosen = options.given("attach") or not options.flag("sig-proxy")
     if not (request.terminal or chosen):
         return running.run(session.store, request)
-    processes = load_module("tierce.client.processes")
+    attachments = load_module("tierce.client.attachments")
     streams = attaching.attached_streams(options)
-    wanted = processes.AttachOptions(
+    wanted = attachments.AttachOptions(
         stdin="stdin" in streams,
         stdout="stdout" in streams,
         stderr="stderr" in streams,
@@ -74,5 +74,5 @@ def _in_front(request: RunRequest, options: Parsed, session: Session) -> int:
         insists=True,
     )
     must = chosen or options.given("detach-keys")
-    status: int = processes.Processes(session.store).run_in_front(request, wanted, must=must)
+    status: int = attachments.Attachments(session.store).run_in_front(request, wanted, must=must)
     return status

@@ -6,8 +6,8 @@ from tierce.cli.each import do_each
 from tierce.cli.flags import Command, Flag, Parsed
 from tierce.cli.running.attaching import DETACH_KEYS
 from tierce.cli.session import Session
+from tierce.client.attachments import Attachments, AttachOptions
 from tierce.client.containers import Containers
-from tierce.client.processes import AttachOptions, Processes
 from tierce.errors import UsageError
 
 COMMAND = Command(
@@ -34,4 +34,4 @@ def run(options: Parsed, session: Session) -> int:
     wanted = AttachOptions(
         stdin=options.flag("interactive"), keys=options.text("detach-keys"), signals=True
     )
-    return Processes(session.store).start_attached(options.arguments[0], wanted)
+    return Attachments(session.store).start_attached(options.arguments[0], wanted)

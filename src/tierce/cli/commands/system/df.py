@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from tierce.cli.commands.container.ls import row as container_row
 from tierce.cli.flags import FORMAT_HELP, Command, Flag, Parsed
 from tierce.cli.format.rows import render_rows
 from tierce.cli.format.units import ago, human_size
 from tierce.cli.format.values import FormatError, Struct
 from tierce.cli.table import load_module
+from tierce.cli.volumedoc import VOLUME_HEADERS, volume_row
 from tierce.client.cache import BuildCache, CacheItem
+from tierce.client.containers import Containers
 from tierce.client.filters import created_seconds
 from tierce.client.system import System
+from tierce.client.volumes import Volumes
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -18,7 +22,6 @@ if TYPE_CHECKING:
     from tierce.cli.session import Session
     from tierce.oci.digest import Digest
     from tierce.oci.reference import Reference
-    from tierce.store.containers import ContainerRow
     from tierce.store.usage import ImageUsage, Part, Usage
 
 COMMAND = Command(
@@ -53,10 +56,14 @@ IMAGE_HEADERS = {
 CONTAINER_HEADERS = {
     "ID": "CONTAINER ID",
     "Image": "IMAGE",
-    "CreatedSince": "CREATED",
+    "Command": "COMMAND",
+    "LocalVolumes": "LOCAL VOLUMES",
+    "Size": "SIZE",
+    "RunningFor": "CREATED",
     "Status": "STATUS",
     "Names": "NAMES",
 }
+USED_VOLUME_HEADERS = {name: VOLUME_HEADERS[name] for name in ("Name", "Links", "Size")}
 CACHE_HEADERS = {
     "ID": "CACHE ID",
     "CacheType": "CACHE TYPE",
@@ -85,7 +92,7 @@ def summary(usage: Usage) -> Iterator[Struct]:
     mounts = usage.cache_mounts
     yield line("Images", usage.images)
     yield line("Containers", usage.containers)
-    yield line("Local Volumes", usage.images.replace(total=0, active=0, size=0, reclaimable=0))
+    yield line("Local Volumes", usage.volumes)
     yield line(
         "Build Cache",
         cache.replace(
@@ -120,13 +127,16 @@ def verbose(session: Session, system: System, form: str) -> str:
     """Every image, container and cache record: as tables, or by a template over all of them."""
     names = session.store.images.all_names()
     images = [image_row(each, names) for each in system.image_usage()]
-    containers = [container_row(each, names) for each in session.store.containers.list()]
+    views = Containers(session.store)
+    containers = [container_row(view, views, truncate=True) for view in views.list(all=True)]
+    volumes = Volumes(session.store)
+    used = [volume_row(view, volumes.size(view)) for view in volumes.list()]
     build_cache = BuildCache(session.store).usage()
     cache = [cache_row(each) for each in build_cache.items]
     if form not in {"", "table"}:
         everything = Struct(
             "formatter.diskUsageContext",
-            {"Images": images, "Containers": containers, "Volumes": [], "BuildCache": cache},
+            {"Images": images, "Containers": containers, "Volumes": used, "BuildCache": cache},
         )
         text = "{{json .}}" if form == "json" else form
         try:
@@ -144,6 +154,8 @@ def verbose(session: Session, system: System, form: str) -> str:
             table(images, IMAGE_HEADERS),
             "Containers space usage:\n",
             table(containers, CONTAINER_HEADERS),
+            "Local Volumes space usage:\n",
+            table(used, USED_VOLUME_HEADERS),
             f"Build cache usage: {total}\n",
             table(cache, CACHE_HEADERS),
         ]
@@ -168,26 +180,6 @@ def image_row(each: ImageUsage, names: Mapping[Digest, Sequence[Reference]]) -> 
             "Size": human_size(each.size, 3),
             "Tag": (tagged[0].tag if tagged else None) or "<none>",
             "UniqueSize": human_size(each.unique),
-        },
-        escape_html=True,
-    )
-
-
-def container_row(each: ContainerRow, names: Mapping[Digest, Sequence[Reference]]) -> Struct:
-    found = [
-        name.familiar
-        for image, known in names.items()
-        for name in known
-        if str(image) == each.image
-    ]
-    return Struct(
-        "formatter.ContainerContext",
-        {
-            "CreatedSince": ago(each.created),
-            "ID": each.id[:12],
-            "Image": found[0] if found else each.image.removeprefix("sha256:")[:12],
-            "Names": each.name,
-            "Status": "running" if each.running else "stopped",
         },
         escape_html=True,
     )

@@ -5,11 +5,13 @@ from __future__ import annotations
 from tierce.cli.flags import Command, Flag, Parsed
 from tierce.cli.format.units import human_size
 from tierce.cli.prompt import confirmed
-from tierce.client.volumes import Volumes, VolumesPruned
+from tierce.client.volumes import Volumes
 from tierce.errors import UsageError
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tierce.cli.session import Session
 
 COMMAND = Command(
@@ -40,11 +42,11 @@ def run(options: Parsed, session: Session) -> int:
     if not options.flag("force") and not confirmed(session, warning):
         return 0
     pruned = Volumes(session.store).prune(filters, all=everything)
-    session.stdout.write(deleted_volumes(pruned))
+    session.stdout.write(deleted_volumes(pruned.names))
     session.print(f"Total reclaimed space: {human_size(pruned.size)}")
     return 0
 
 
-def deleted_volumes(pruned: VolumesPruned) -> str:
+def deleted_volumes(names: Sequence[str]) -> str:
     """What was removed, in docker's words; nothing if nothing was."""
-    return "\n".join(["Deleted Volumes:", *pruned.names, "", ""]) if pruned.names else ""
+    return "\n".join(["Deleted Volumes:", *names, "", ""]) if names else ""
