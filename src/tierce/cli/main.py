@@ -17,6 +17,7 @@ from tierce.cli import table
 from tierce.cli.flags import Command, Flag, Parsed, check_arguments, parse
 from tierce.cli.session import Session
 from tierce.errors import Cancelled, TierceError, UsageError
+from tierce.lean.importing import import_quickly
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def entry() -> NoReturn:
     It ends without tearing the interpreter down: everything that needs an end had one in `main`,
     and freeing what a build with a large context has in memory takes longer than the build.
     """
+    import_quickly(tierce)
     # Commands live for milliseconds and make objects that last: few of them are worth a search.
     gc.set_threshold(100_000, 50, 100)
     _prepare_streams()
