@@ -323,3 +323,42 @@ def test_offline_reaches_no_registry(
         assert "offline" in done.communicate()[1]
         assert done.returncode in {1, 125}
     assert registry.requests() == before
+
+
+def test_build_pushes_what_it_made(
+    tierce: Tierce, other: Tierce, tmp_path: Path, name: str
+) -> None:
+    context = write_context(tmp_path / "context", f"FROM {BASE}\nRUN echo built >/made\n")
+    shown = tierce.build(context, "--push", "-t", f"{name}:1", "-t", f"{name}:2")
+    assert f"pushing {name}:2 with manifest sha256:" in shown.stderr
+    assert other.run("pull", "-q", f"{name}:1").stdout == f"{name}:1\n"
+    assert other.output(f"{name}:1", "cat", "/made") == "built\n"
+    [here] = json.loads(tierce.run("image", "inspect", f"{name}:2").stdout)
+    [there] = json.loads(other.run("image", "inspect", f"{name}:1").stdout)
+    assert (here["Id"], here["RepoDigests"]) == (there["Id"], there["RepoDigests"])
+    assert "Layer already exists" in tierce.run("push", f"{name}:1").stdout
+
+
+def test_build_pushes_by_digest_without_a_tag(
+    tierce: Tierce, other: Tierce, tmp_path: Path, name: str
+) -> None:
+    context = write_context(tmp_path / "context", f"FROM {BASE}\nRUN echo built >/made\n")
+    output = f"type=image,name={name},push=true,push-by-digest=true,store=false"
+    shown = tierce.build(context, "-o", output, "--metadata-file", str(tmp_path / "metadata"))
+    assert name not in tierce.run("images").stdout, shown
+    digest = json.loads((tmp_path / "metadata").read_text())["containerimage.digest"]
+    other.run("pull", f"{name}@{digest}")
+    other.run("pull", name, status=1)
+
+
+def test_build_without_a_name_cannot_push(tierce: Tierce, tmp_path: Path) -> None:
+    context = write_context(tmp_path / "context", f"FROM {BASE}\nRUN echo x >/x\n")
+    shown = tierce.build(context, "--push", status=1)
+    assert "tag is needed when pushing to registry" in shown.stderr
+
+
+def test_build_that_cannot_push_keeps_its_image(tierce: Tierce, tmp_path: Path) -> None:
+    context = write_context(tmp_path / "context", f"FROM {BASE}\nRUN echo x >/x\n")
+    shown = tierce.build(context, "--push", "-t", "127.0.0.1:1/x", status=1)
+    assert "failed to push 127.0.0.1:1/x:latest: connect to" in shown.stderr
+    assert "127.0.0.1:1/x" in tierce.run("images").stdout
