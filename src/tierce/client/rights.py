@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tierce.containers.devices import number_of
-from tierce.containers.rights import Rights, default_cgroup_namespace, prepared
+from tierce.containers.rights import Rights, default_cgroup_namespace, missing, prepared
 from tierce.linux.resources import RATES, Resources
 from tierce.runtime.bundle import MASKED_PATHS, READ_ONLY_PATHS
 
@@ -14,6 +14,7 @@ __all__ = [
     "Resources",
     "Rights",
     "default_cgroup_namespace",
+    "missing",
     "number_of",
     "prepared",
 ]
