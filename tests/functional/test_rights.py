@@ -636,3 +636,15 @@ def test_what_sees_the_hosts_processes_ends_with_a_killed_command(program: Tierc
         assert process.stdout.read() == ""
     program.run("ps")
     assert in_groups(launchers) == []
+
+
+def test_privileged_container_with_the_hosts_processes_enters_the_host(
+    program: Tierce, tmp_path: Path
+) -> None:
+    (tmp_path / "outside").write_text("seen\n")
+    enter = ("busybox", "nsenter", "-t", str(os.getpid()), "-m", "--", "/bin/cat")
+    words = ("--privileged", "--pid", "host", BASE, *enter, str(tmp_path / "outside"))
+    for kind in KINDS:
+        assert said(program, kind, *words) == "seen\n"
+    found = outcome(program, "foreground", *words[1:], status=1).stderr
+    assert "Operation not permitted" in found or "Permission denied" in found
