@@ -29,7 +29,7 @@ from contextlib import contextmanager
 
 from tierce.errors import RuntimeUnavailable
 from tierce.lean import SimpleQueue, signal
-from tierce.linux import cgroups, mounts, namespaces, userns
+from tierce.linux import cgroups, mounts, namespaces, procfs, userns
 from tierce.runtime.ending import GUARD, end_processes
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -39,11 +39,15 @@ if TYPE_CHECKING:
 
     Result = TypeVar("Result")
 
-_INIT = "mount -t proc proc /proc && cat; exit"
+_INIT = "read mount && $mount && cat; exit"
 """Process 1. While the shell waits for cat, it reaps whatever becomes its child: what is left to
-itself by `container exec`, for which the kernel would else wait at the end of a container. (Debian's
-shell does not ignore SIGCHLD, whatever `trap` says.) The new /proc shows the namespace's processes,
-as runtimes expect; only a process in the namespace can mount that."""
+itself by `container exec`, for which the kernel would else wait at the end of a container.
+(Debian's shell does not ignore SIGCHLD, whatever `trap` says.)"""
+
+_MOUNT_PROC = b"mount -t proc proc /proc\n"
+_MOUNT_NOTHING = b":\n"
+"""What process 1 does first. The new /proc shows the namespace's processes, as runtimes expect;
+before Linux 6.17, only a process in the namespace can mount that."""
 
 _HELLO = b"\n"
 """Sent to process 1, which sends it back when it is ready."""
@@ -252,11 +256,26 @@ class Launcher:
                 stderr=tells,
             )
             self._running.discard(self._init)
-            os.write(self._lifeline, _HELLO)
+            first = b"" if self._shares_processes else self._mount_proc()
+            try:
+                os.write(self._lifeline, first + _HELLO)
+            except BrokenPipeError:
+                pass  # it has ended, and said why
         finally:
             os.close(lifeline)
             os.close(tells)
         return started
+
+    def _mount_proc(self) -> bytes:
+        """Mounts /proc for the new processes, if that can be done from here; what is left to do.
+
+        A program that does it takes as long as all else that is made here.
+        """
+        try:
+            procfs.mount_proc(f"/proc/{self._init}/ns/pid", "/proc")
+        except OSError:
+            return _MOUNT_PROC
+        return _MOUNT_NOTHING
 
     def _enter(self, device_rules: tuple[str, ...]) -> None:
         group = cgroups.legacy_group(self.parents, f"{_CGROUP_PREFIX}{self.name}")

@@ -1,5 +1,6 @@
 """The launcher's namespaces: private while it lives, gone however it ends."""
 
+import errno
 import os
 import select
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tierce.errors import RuntimeUnavailable
-from tierce.linux import cgroups, mounts, namespaces
+from tierce.linux import cgroups, mounts, namespaces, procfs
 from tierce.runtime import launcher as launcher_module
 from tierce.runtime.bundle import DEVICE_RULES
 from tierce.runtime.launcher import Launcher, sweep
@@ -134,6 +135,37 @@ def test_failure_to_mount_proc_is_told_in_mounts_words(
     monkeypatch.setattr(launcher_module, "_INIT", "echo mount: not possible >&2; exit 1")
     with Launcher(directory) as launcher, pytest.raises(RuntimeUnavailable, match="not possible"):
         launcher.call(lambda: 1)
+
+
+@pytest.mark.parametrize("can_be_mounted_from_outside", [True, False])
+def test_what_is_started_sees_its_own_processes_in_proc(
+    directory: str, monkeypatch: pytest.MonkeyPatch, can_be_mounted_from_outside: bool
+) -> None:
+    if not can_be_mounted_from_outside:
+
+        def refuse(namespace: str, target: str) -> None:
+            raise OSError(errno.EINVAL, "Invalid argument", target)
+
+        monkeypatch.setattr(procfs, "mount_proc", refuse)
+    reader, writer = os.pipe()
+    with Launcher(directory) as launcher, open(reader, encoding="utf-8") as output:
+        pid = launcher.call(
+            lambda: launcher.spawn(
+                ["sh", "-c", "readlink /proc/self; cat /proc/1/comm; echo /proc/[0-9]*"],
+                program="/bin/sh",
+                environment=dict(os.environ),
+                stdin=output.fileno(),
+                stdout=writer,
+                stderr=writer,
+            )
+        )
+        os.close(writer)
+        own, first, listed = output.read().splitlines()
+        assert launcher.reap(pid) == 0
+        assert first == "sh"
+        assert 1 < int(own) < 100
+        assert 2 <= len(listed.split()) < 20
+    assert os.path.exists(f"/proc/{os.getpid()}"), "the /proc of everybody else is as it was"
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

@@ -403,12 +403,16 @@ class Snapshots:
         return found or self._files().has_tar(layer.diff_id)
 
     def _by_chain_id(self, chain_id: Digest) -> Snapshot | None:
-        row = self._database.one(
-            f"SELECT {_COLUMNS} FROM snapshots WHERE chain_id = ? AND NOT active"
-            " ORDER BY forms = 0, id LIMIT 1",
-            (str(chain_id),),
+        """The snapshot with this chain id, an unpacked one if there are several."""
+        # SQLite takes a millisecond to get ready for its first sorting of a process.
+        found = map(
+            _snapshot,
+            self._database.all(
+                f"SELECT {_COLUMNS} FROM snapshots WHERE chain_id = ? AND NOT active",
+                (str(chain_id),),
+            ),
         )
-        return None if row is None else _snapshot(row)
+        return min(found, key=lambda each: (not each.unpacked, each.id), default=None)
 
     def _insert(
         self,
