@@ -77,10 +77,12 @@ COMMANDS = {
     "logout": "Log out from a registry",
     "network inspect": "Display detailed information on one or more networks",
     "network ls": "List networks",
+    "search": "Search Docker Hub for images",
     "system check": "Verify the store, and repair what can be repaired",
     "system df": "Show disk usage",
     "system info": "Display system-wide information",
     "system prune": "Remove unused data",
+    "system reset": "Remove the store with all that is in it",
     "version": "Show the version information",
     "volume create": "Create a volume",
     "volume inspect": "Display detailed information on one or more volumes",
@@ -92,7 +94,7 @@ COMMANDS = {
 WITHOUT_NAMESPACE = frozenset(
     (
         *("context inspect", "context ls", "context show", "context use", "image history"),
-        *("image inspect", "image ls", "image tag", "login", "logout", "version"),
+        *("image inspect", "image ls", "image tag", "login", "logout", "search", "version"),
     )
 )
 """What ordinary users do to rows of the store alone, or to nothing: it needs no privilege."""
