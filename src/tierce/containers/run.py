@@ -15,6 +15,7 @@ from tierce.containers.create import (
     find_source,
     isolation_of,
     log_directory,
+    log_limits,
     new_id,
     spec_of,
     state_of,
@@ -22,7 +23,6 @@ from tierce.containers.create import (
 )
 from tierce.containers.foreground import Streams, run_with_pipes, run_with_terminal
 from tierce.containers.leaving import leave
-from tierce.containers.logdriver import limits_of
 from tierce.containers.logwriter import LogWriter
 from tierce.containers.mounts import plan
 from tierce.containers.network import ContainerNetwork, settled
@@ -84,7 +84,7 @@ def run(store: Store, request: RunRequest, streams: Streams | None = None) -> in
                 row = add(store, request, source, identifier, state, volumes)
         made = _Made(store, row, state, launcher.directory)
         size = size_of(streams.stdout) if request.terminal else None
-        limits = limits_of(state.log_driver, dict(state.log_options))
+        limits = log_limits(state)
         try:
             with (
                 network,

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tierce.containers.logdriver import LogLimits
-from tierce.containers.logfiles import LogFiles, LogMark
+from tierce.containers.logfiles import LogFiles, LogLimits, LogMark
 from tierce.containers.logs import STDERR, STDOUT, LogLine, LogOptions, parse_time, read_log
 from tierce.containers.logwriter import LogWriter
 
