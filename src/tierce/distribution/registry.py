@@ -207,8 +207,10 @@ class Registry:
 
     def _refused(self, method: str, url: Url, answer: Answer) -> RegistryError:
         """The error to raise for an answer that is none of the expected ones."""
+        # A HEAD has no body to tell a registry's answer from that of something else.
         body = b"" if method == "HEAD" else error_body(answer)
-        said = described(answer.status, answer.reason, answer.header("Content-Type"), body)
+        kind = "" if method == "HEAD" else answer.header("Content-Type")
+        said = described(answer.status, answer.reason, kind, body)
         errors = parse_errors(body)
         code = errors[0].code if errors else ""
         message = f"{method.lower()} {url}: {said}"
