@@ -648,3 +648,26 @@ def test_privileged_container_with_the_hosts_processes_enters_the_host(
         assert said(program, kind, *words) == "seen\n"
     found = outcome(program, "foreground", *words[1:], status=1).stderr
     assert "Operation not permitted" in found or "Permission denied" in found
+
+
+@legacy
+@pytest.mark.parametrize("flags", [(), ("--pid", "host")])
+def test_end_of_a_killed_command_spares_others_below_its_parent(
+    program: Tierce, flags: tuple[str, ...]
+) -> None:
+    parent = f"tierce-rights-{os.getpid()}"
+    keep = ("--network", "none", "--cgroup-parent", parent, BASE, "sh", "-c")
+    with program.running("run", *flags, *keep, "echo started; sleep 1000") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        program.run("run", "-d", "--name", "other", *keep, "sleep 1000")
+        process.kill()
+        assert process.stdout.read() == ""
+    form = "{{.State.Status}}"
+    program.run("run", "--rm", "--network", "none", BASE, "true")  # sweeps
+    assert program.run("inspect", "-f", form, "other").stdout == "running\n"
+    program.run("rm", "-f", "other")
+    for mount in SETUP.mounts:
+        path = Path(mount.path, parent)
+        if path.exists():  # it was not empty when its maker was swept away
+            path.rmdir()
