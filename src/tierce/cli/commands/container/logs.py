@@ -43,7 +43,6 @@ COMMAND = Command(
 
 
 def run(options: Parsed, session: Session) -> int:
-    times = options.flag("timestamps")
     containers = Containers(session.store)
     name = options.arguments[0]
     details = shown_details(containers.log_details(name)) if options.flag("details") else None
@@ -52,9 +51,11 @@ def run(options: Parsed, session: Session) -> int:
         since=time_of(options.text("since")),
         until=time_of(options.text("until")),
         tail=tail_of(options.text("tail")),
-        joined=not times and details is None,
+        joined=True,
+        times=options.flag("timestamps"),
+        prefix=b"" if details is None else f"{details} ".encode(),
     )
-    print_logs(session, containers.logs(name, asked), times=times, details=details)
+    print_logs(session, containers.logs(name, asked))
     return 0
 
 
