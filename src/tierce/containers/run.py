@@ -28,9 +28,9 @@ from tierce.containers.mounts import plan
 from tierce.containers.network import ContainerNetwork, settled
 from tierce.containers.request import RunRequest
 from tierce.containers.state import EXITED, RUNNING, ContainerState
-from tierce.containers.sweep import clear_stubs, lock_name, remove, sweep, tell_end
+from tierce.containers.sweep import clear_stubs, find, lock_name, remove, sweep, tell_end
 from tierce.containers.terminal import size_of
-from tierce.errors import ContainerError, NotFound, TierceError, UsageError
+from tierce.errors import ContainerError, TierceError, UsageError
 from tierce.runtime import launcher as launchers
 from tierce.runtime.crun import Container, Engine
 from tierce.runtime.launcher import Launcher
@@ -145,9 +145,11 @@ class _Made:
             if state.remove:
                 remove(self._store, self._row)
                 return
-            ended = state.replace(status=EXITED, launcher="", finished=time.time())
-            try:
-                self._store.containers.set_state(self._row.id, ended.encode(), running=False)
-                clear_stubs(self._store, self._row)
-            except NotFound:  # somebody who removes it by force has been quicker
-                pass
+            found = find(self._store, self._row.id)
+            if found is None:  # somebody who removes it by force has been quicker
+                return
+            # Its limits may have been changed while it ran.
+            rights = ContainerState.decode(found.state).rights
+            ended = state.replace(status=EXITED, launcher="", finished=time.time(), rights=rights)
+            self._store.containers.set_state(self._row.id, ended.encode(), running=False)
+            clear_stubs(self._store, self._row)
