@@ -297,6 +297,11 @@ class _Heads:
         prefix = self._prefix
         for kind, texts in _groups(lines):
             stream, end = _KINDS.get(kind, (STDOUT, b""))
+            if self._begun[stream]:
+                yield from self.single(texts[:1])
+                texts = texts[1:]
+            if not texts:
+                continue
             if not end or self._begun[stream] or {line[_ZONE:_TIME] for line in texts} != {_UTC}:
                 yield from self.single(texts)
             elif self._times:

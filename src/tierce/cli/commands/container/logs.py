@@ -60,7 +60,7 @@ def run(options: Parsed, session: Session) -> int:
 
 
 def shown_details(found: dict[str, str]) -> str:
-    """`name=value,…`, as in the query of an address.."""
+    """`name=value,…`, as in the query of an address."""
     from urllib.parse import quote_plus  # 6 ms, for a rare flag
 
     return ",".join(f"{quote_plus(name)}={quote_plus(found[name])}" for name in sorted(found))
