@@ -110,6 +110,22 @@ def test_places_of_mounts_are_gone_from_the_layer_in_the_end(
     assert list(upper.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("-v", "/deep/place", "files", "/nope"),
+        ("-v", "/deep/place", "--tmpfs", "/proc/x", "files", "true"),
+    ],
+)
+def test_container_that_cannot_start_has_no_places_of_mounts_in_its_layer(
+    program: Tierce, image: str, words: tuple[str, ...]
+) -> None:
+    assert image == "files"
+    program.start("run", "-d", "--name", "box", *words).communicate()
+    upper = program.run("inspect", "-f", "{{.GraphDriver.Data.UpperDir}}", "box").stdout.strip()
+    assert list(Path(upper).iterdir()) == []
+
+
 def test_what_a_container_wrote_beside_a_mount_stays(program: Tierce, image: str) -> None:
     words = ("-d", "--name", "box", "-v", "/deep/place", image, "sh", "-c")
     program.run("run", *words, "touch /deep/own /deep/place/other")

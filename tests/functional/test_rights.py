@@ -636,3 +636,38 @@ def test_what_sees_the_hosts_processes_ends_with_a_killed_command(program: Tierc
         assert process.stdout.read() == ""
     program.run("ps")
     assert in_groups(launchers) == []
+
+
+def test_privileged_container_with_the_hosts_processes_enters_the_host(
+    program: Tierce, tmp_path: Path
+) -> None:
+    (tmp_path / "outside").write_text("seen\n")
+    enter = ("busybox", "nsenter", "-t", str(os.getpid()), "-m", "--", "/bin/cat")
+    words = ("--privileged", "--pid", "host", BASE, *enter, str(tmp_path / "outside"))
+    for kind in KINDS:
+        assert said(program, kind, *words) == "seen\n"
+    found = outcome(program, "foreground", *words[1:], status=1).stderr
+    assert "Operation not permitted" in found or "Permission denied" in found
+
+
+@legacy
+@pytest.mark.parametrize("flags", [(), ("--pid", "host")])
+def test_end_of_a_killed_command_spares_others_below_its_parent(
+    program: Tierce, flags: tuple[str, ...]
+) -> None:
+    parent = f"tierce-rights-{os.getpid()}"
+    keep = ("--network", "none", "--cgroup-parent", parent, BASE, "sh", "-c")
+    with program.running("run", *flags, *keep, "echo started; sleep 1000") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        program.run("run", "-d", "--name", "other", *keep, "sleep 1000")
+        process.kill()
+        assert process.stdout.read() == ""
+    form = "{{.State.Status}}"
+    program.run("run", "--rm", "--network", "none", BASE, "true")  # sweeps
+    assert program.run("inspect", "-f", form, "other").stdout == "running\n"
+    program.run("rm", "-f", "other")
+    for mount in SETUP.mounts:
+        path = Path(mount.path, parent)
+        if path.exists():  # it was not empty when its maker was swept away
+            path.rmdir()

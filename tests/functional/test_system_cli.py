@@ -40,11 +40,17 @@ def test_info_names_runtime_storage_and_privilege(cli_store: Store, cli: Cli, ro
     assert re.search(r"^  Reason: .+$", text, re.MULTILINE)
     assert re.search(r"^ Storage Driver: (overlay|copy)$", text, re.MULTILINE)
     assert re.search(r"^  Large Layers: (mounted from tars by EROFS|unpacked)$", text, re.MULTILINE)
-    assert re.search(r"^ Privilege: .+$", text, re.MULTILINE)
+    assert re.search(r"^ Privilege: root with namespaces$", text, re.MULTILINE)
+    assert re.search(r"^  conmon: \d[\d.]+ \(/.*/conmon\)$", text, re.MULTILINE)
+    assert re.search(r"^  cgroups: (unified|legacy|hybrid)( \S+)+$", text, re.MULTILINE)
     assert cli("system", "info", "-f", "{{.Images}} {{.OSType}}") == "1 linux\n"
     document = json.loads(cli("info", "-f", "json"))
     assert document["DockerRootDir"] == str(root)
     assert document["NCPU"] == len(os.sched_getaffinity(0))
+    assert {"crun", "conmon", "CNI bridge", "pasta", "overlay"} <= {
+        part["Name"] for part in document["Parts"] if part["Without"]
+    }
+    assert cli("info", "-f", "{{.CPUCfsQuota}} {{.Swarm.LocalNodeState}}").endswith("inactive\n")
 
 
 def test_df_adds_up_to_what_du_says(cli_store: Store, cli: Cli, root: Path) -> None:

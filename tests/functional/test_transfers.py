@@ -1,9 +1,11 @@
 """Images to a real registry and back, and what other tools make of them."""
 
 import json
+import os
 import re
 import subprocess
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -323,3 +325,162 @@ def test_offline_reaches_no_registry(
         assert "offline" in done.communicate()[1]
         assert done.returncode in {1, 125}
     assert registry.requests() == before
+
+
+def test_build_pushes_what_it_made(
+    tierce: Tierce, other: Tierce, tmp_path: Path, name: str
+) -> None:
+    context = write_context(tmp_path / "context", f"FROM {BASE}\nRUN echo built >/made\n")
+    shown = tierce.build(context, "--push", "-t", f"{name}:1", "-t", f"{name}:2")
+    assert f"pushing {name}:2 with manifest sha256:" in shown.stderr
+    assert other.run("pull", "-q", f"{name}:1").stdout == f"{name}:1\n"
+    assert other.output(f"{name}:1", "cat", "/made") == "built\n"
+    [here] = json.loads(tierce.run("image", "inspect", f"{name}:2").stdout)
+    [there] = json.loads(other.run("image", "inspect", f"{name}:1").stdout)
+    assert (here["Id"], here["RepoDigests"]) == (there["Id"], there["RepoDigests"])
+    assert "Layer already exists" in tierce.run("push", f"{name}:1").stdout
+
+
+def test_build_pushes_by_digest_without_a_tag(
+    tierce: Tierce, other: Tierce, tmp_path: Path, name: str
+) -> None:
+    context = write_context(tmp_path / "context", f"FROM {BASE}\nRUN echo built >/made\n")
+    output = f"type=image,name={name},push=true,push-by-digest=true,store=false"
+    shown = tierce.build(context, "-o", output, "--metadata-file", str(tmp_path / "metadata"))
+    assert name not in tierce.run("images").stdout, shown
+    digest = json.loads((tmp_path / "metadata").read_text())["containerimage.digest"]
+    other.run("pull", f"{name}@{digest}")
+    other.run("pull", name, status=1)
+
+
+def test_build_without_a_name_cannot_push(tierce: Tierce, tmp_path: Path) -> None:
+    context = write_context(tmp_path / "context", f"FROM {BASE}\nRUN echo x >/x\n")
+    shown = tierce.build(context, "--push", status=1)
+    assert "tag is needed when pushing to registry" in shown.stderr
+
+
+def test_build_that_cannot_push_keeps_its_image(tierce: Tierce, tmp_path: Path) -> None:
+    context = write_context(tmp_path / "context", f"FROM {BASE}\nRUN echo x >/x\n")
+    shown = tierce.build(context, "--push", "-t", "127.0.0.1:1/x", status=1)
+    assert "failed to push 127.0.0.1:1/x:latest: connect to" in shown.stderr
+    assert "127.0.0.1:1/x" in tierce.run("images").stdout
+
+
+# Mirrors
+
+
+def test_pull_takes_a_mirror_and_else_the_registry_itself(
+    tierce: Tierce, other: Tierce, tmp_path: Path, registry: RunningRegistry, name: str
+) -> None:
+    """A mirror that is down, one that lacks the image, and one that has it."""
+    built(tierce, tmp_path / "context", f"{name}/there/app")
+    tierce.run("push", f"{name}/there/app")
+    path = name.partition("/")[2]
+    conf = tmp_path / "registries.conf"
+    conf.write_text(
+        '[[registry]]\nprefix = "registry.invalid"\n'
+        '[[registry.mirror]]\nlocation = "127.0.0.1:1"\n'
+        f'[[registry.mirror]]\nlocation = "{registry.host}/{path}/empty"\n'
+        f'[[registry.mirror]]\nlocation = "{registry.host}/{path}/there"\n'
+    )
+    environment = {"CONTAINERS_REGISTRIES_CONF": str(conf)}
+    pulled = other.run("pull", "registry.invalid/app", environment=environment).stdout
+    assert "Status: Downloaded newer image for registry.invalid/app:latest" in pulled
+    done = other.run("pull", "registry.invalid/absent", environment=environment, status=1)
+    assert "connect to registry.invalid: no such host" in done.stderr
+
+
+def test_blocked_registry_is_not_asked(
+    other: Tierce, tmp_path: Path, registry: RunningRegistry, name: str
+) -> None:
+    conf = tmp_path / "registries.conf"
+    conf.write_text(f'[[registry]]\nlocation = "{registry.host}"\nblocked = true\n')
+    before = registry.requests()
+    environment = {"CONTAINERS_REGISTRIES_CONF": str(conf)}
+    done = other.run("pull", name, environment=environment, status=1)
+    assert f"is blocked in {conf}" in done.stderr
+    assert registry.requests() == before
+
+
+# Killed
+
+
+def wait_for(check: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+    waited = threading.Event()
+    while not check():
+        assert process.poll() is None, process.communicate()
+        waited.wait(0.005)
+
+
+def test_killed_pull_is_gone_on_with(
+    tierce: Tierce, other: Tierce, tmp_path: Path, registry: RunningRegistry, name: str
+) -> None:
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context/large").write_bytes(os.urandom(4 << 20))
+    (tmp_path / "context/Dockerfile").write_text("FROM scratch\nCOPY large /\n")
+    tierce.build(tmp_path / "context", "--push", "-t", name)
+    transfers = other.root / "transfers"
+
+    def has_begun() -> bool:
+        return transfers.exists() and any(
+            each.stat().st_size > 1 << 20 for each in transfers.iterdir()
+        )
+
+    with other.start("pull", "--bandwidth", "2m", name) as process:
+        wait_for(has_begun, process)
+        process.kill()
+    before = len(registry.requests())
+    other.run("pull", name)
+    statuses = [each.split()[-1] for each in registry.requests()[before:] if "/blobs/" in each]
+    assert "206" in statuses
+    assert list(transfers.iterdir()) == []
+    check = other.run("system", "check")
+    assert check.status == 0
+
+
+def test_killed_push_leaves_nothing_half(
+    tierce: Tierce, other: Tierce, tmp_path: Path, registry: RunningRegistry, name: str
+) -> None:
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context/large").write_bytes(os.urandom(4 << 20))
+    (tmp_path / "context/Dockerfile").write_text("FROM scratch\nCOPY large /\n")
+    tierce.build(tmp_path / "context", "-t", name)
+    with tierce.start("push", "--bandwidth", "2m", name) as process:
+        wait_for(
+            lambda: (
+                (tierce.root / "transfers").exists()
+                and any(
+                    each.name.startswith("upload-")
+                    for each in (tierce.root / "transfers").iterdir()
+                )
+            ),
+            process,
+        )
+        process.kill()
+    other.run("pull", name, status=1)
+    digest = digest_of(tierce.run("push", name).stdout)
+    assert digest in other.run("pull", name).stdout
+    assert list((tierce.root / "transfers").iterdir()) == []
+
+
+def test_two_pulls_at_once_fetch_each_layer_once(
+    tierce: Tierce, other: Tierce, tmp_path: Path, registry: RunningRegistry, name: str
+) -> None:
+    built(tierce, tmp_path / "context", name)
+    tierce.run("push", name)
+    before = len(registry.requests())
+    with (
+        other.start("pull", "--bandwidth", "300k", name) as first,
+        other.start("pull", "--bandwidth", "300k", name) as second,
+    ):
+        for process in (first, second):
+            _, errors = process.communicate()
+            assert process.returncode == 0, errors
+    [manifest] = json.loads(tierce.run("image", "inspect", name).stdout)
+    gets = [
+        each
+        for each in registry.requests()[before:]
+        if each.startswith("GET") and "/blobs/" in each
+    ]
+    layers = [each for each in gets if manifest["Id"] not in each]
+    assert len(layers) == len(set(layers)) == len(manifest["RootFS"]["Layers"])

@@ -388,3 +388,19 @@ def test_volume_whose_inside_changes_meanwhile_does_not_lead_a_mount_out_of_the_
         assert found.returncode in {0, 125, 126, 127}
         assert mounts_in_any_namespace(secret) == []
         assert not Path("/mark").exists()
+
+
+def test_containers_are_found_by_what_is_mounted_in_them(program: Tierce, tmp_path: Path) -> None:
+    program.run("create", "--name", "one", "-v", "data:/v", "-v", f"{tmp_path}:/host", BASE)
+    program.run("create", "--name", "two", "-v", "/v", BASE)
+
+    def names(text: str) -> list[str]:
+        words = ("ps", "-a", "--format", "{{.Names}}", "--filter", f"volume={text}")
+        return program.run(*words).stdout.split()
+
+    assert names("data") == names(str(tmp_path)) == names("/host") == ["one"]
+    assert names("/v") == ["two", "one"]
+    assert names("nope") == []
+    form = "{{.LocalVolumes}} {{.Mounts}}"
+    found = program.run("ps", "-a", "--no-trunc", "--format", form, "--filter", "name=one").stdout
+    assert found == f"1 {tmp_path},data\n"

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tierce.builder.named import NamedContexts
     from tierce.dockerfile.lint import Linter
     from tierce.dockerfile.parser import Dockerfile
+    from tierce.export.pushing import Pusher
     from tierce.frontend.options import Plan
     from tierce.graph.vertex import Vertex
     from tierce.oci.digest import Digest
@@ -260,6 +261,15 @@ class _Build:
 
     # Results
 
+    def _pusher(self) -> Pusher | None:
+        """What takes images to registries, if one is to go there."""
+        if not any(getattr(each, "push", False) for each in self._request.outputs):
+            return None
+        pusher: Pusher = export.pushing.Pusher(
+            self._store, dict(self._request.environment), self._cancelled
+        )
+        return pusher
+
     def _export(
         self, plan: Plan, snapshot: int | None, warnings: tuple[VertexWarning, ...]
     ) -> BuildResult:
@@ -279,6 +289,7 @@ class _Build:
                 self._listener,
                 epoch=epoch,
                 squashed=request.squash,
+                pusher=self._pusher(),
             )
         else:
             with reported_step("exporting to image", self._listener) as step:

@@ -32,6 +32,15 @@ _UNLIMITED = -1
 
 def limits_of(options: Parsed, resources: list[str] | None = None) -> Limits:
     """What the flags say, and entries of `--resource` before them. Raises UsageError."""
+    return group_limits_of(options, resources).replace(
+        ulimits=parse_ulimits(options.texts("ulimit")),
+        shm_size=options.integer("shm-size"),
+        cgroup_parent=parse_cgroup_parent(options.text("cgroup-parent")),
+    )
+
+
+def group_limits_of(options: Parsed, resources: list[str] | None = None) -> Limits:
+    """The part of `limits_of` that can be changed while a process runs."""
     limits = Limits()
     for entry in resources or []:
         limits = _with_resource(limits, entry)
@@ -44,11 +53,7 @@ def limits_of(options: Parsed, resources: list[str] | None = None) -> Limits:
             raise UsageError(f"Conflicting options: Nano CPUs and CPU {which} cannot both be set")
         quota = parse_cpus(options.text("cpus"))
         limits = limits.replace(cpu_period=_PERIOD, cpu_quota=quota)
-    return limits.replace(
-        ulimits=parse_ulimits(options.texts("ulimit")),
-        shm_size=options.integer("shm-size"),
-        cgroup_parent=parse_cgroup_parent(options.text("cgroup-parent")),
-    )
+    return limits
 
 
 def parse_swap(text: str) -> int:

@@ -14,16 +14,9 @@ if TYPE_CHECKING:
 _MUCH = 1 << 16
 
 
-def print_logs(
-    session: Session, lines: Iterable[LogLine], *, times: bool = False, details: str | None = None
-) -> None:
-    """Print what comes as soon as it comes; with its time (`times`) and `details` in front.
-
-    Lines that are joined can have neither.
-    """
-    prefix = b"" if details is None else f"{details} ".encode()
+def print_logs(session: Session, lines: Iterable[LogLine]) -> None:
+    """Print what comes as soon as it comes."""
     session.stdout.flush()
-    begun = {1: False, 2: False}
     waiting: list[bytes] = []
     size, stream = 0, 1
 
@@ -38,15 +31,8 @@ def print_logs(
     for line in lines:
         if waiting and (line.stream != stream or size > _MUCH or not line.text):
             flush()
-        if not line.text:
-            continue
-        stream = line.stream
-        text = line.text
-        if not begun[stream]:
-            text = prefix + text
-            if times:
-                text = line.stamp + b" " + text
-        begun[stream] = not text.endswith(b"\n")
-        waiting.append(text)
-        size += len(text)
+        if line.text:
+            stream = line.stream
+            waiting.append(line.text)
+            size += len(line.text)
     flush()

@@ -54,6 +54,7 @@ COMMANDS = {
     "container stop": "Stop one or more running containers",
     "container top": "Display the running processes of a container",
     "container unpause": "Unpause all processes within one or more containers",
+    "container update": "Update configuration of one or more containers",
     "container wait": "Block until one or more containers stop, then print their exit codes",
     "context inspect": "Display detailed information on one or more contexts",
     "context ls": "List contexts",
@@ -77,10 +78,12 @@ COMMANDS = {
     "logout": "Log out from a registry",
     "network inspect": "Display detailed information on one or more networks",
     "network ls": "List networks",
+    "search": "Search Docker Hub for images",
     "system check": "Verify the store, and repair what can be repaired",
     "system df": "Show disk usage",
     "system info": "Display system-wide information",
     "system prune": "Remove unused data",
+    "system reset": "Remove the store with all that is in it",
     "version": "Show the version information",
     "volume create": "Create a volume",
     "volume inspect": "Display detailed information on one or more volumes",
@@ -91,8 +94,9 @@ COMMANDS = {
 
 WITHOUT_NAMESPACE = frozenset(
     (
-        *("context inspect", "context ls", "context show", "context use", "image history"),
-        *("image inspect", "image ls", "image tag", "login", "logout", "version"),
+        *("context inspect", "context ls", "context show", "context use"),
+        # mmdebstrap makes a namespace of its own, and mounts in it what it needs.
+        *("image bootstrap", "image history", "image inspect", "image ls", "image tag", "login", "logout", "search", "version"),
     )
 )
 """What ordinary users do to rows of the store alone, or to nothing: it needs no privilege."""
@@ -146,6 +150,7 @@ ALIASES = {
     "unpause": "container unpause",
     "volume list": "volume ls",
     "volume remove": "volume rm",
+    "update": "container update",
     "wait": "container wait",
 }
 

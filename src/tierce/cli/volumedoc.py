@@ -40,6 +40,7 @@ def volume_row(view: VolumeView, size: int | None = None) -> Struct:
             "Status": "N/A",
         },
         escape_html=True,
+        methods={"Label": lambda name: dict(view.labels).get(name, "")},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tierce.client.filters import has_labels, parse_filters
+from tierce.client.filters import flag, has_labels, parse_filters
 from tierce.client.networks import network_id
 from tierce.containers.listing import ContainerView
 from tierce.containers.publishing import parse_expose
@@ -21,7 +21,7 @@ _HEALTH = ("none", "starting", "unhealthy", "healthy")
 _KNOWN = frozenset(
     {
         *("id", "name", "label", "status", "exited", "ancestor", "before", "since", "network"),
-        *("volume", "health", "publish", "expose"),
+        *("volume", "health", "publish", "expose", "is-task"),
     }
 )
 
@@ -40,6 +40,12 @@ def select(
             raise UsageError(
                 f"invalid filter 'status={status}'", hint=f"one of {', '.join(_STATUSES)}"
             )
+    for code in filters.get("exited", ()):
+        if not code.lstrip("-").isdecimal():
+            raise UsageError(f"invalid filter 'exited={code}'", hint="its value is an exit status")
+    # There are no tasks of a swarm.
+    if any(flag("is-task", text) for text in filters.get("is-task", ())):
+        return []
     for health in filters.get("health", ()):
         if health not in _HEALTH:
             raise UsageError(

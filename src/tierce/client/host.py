@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 
 import tierce
+from tierce.client.ladder import Rung, rung
+from tierce.client.parts import Part, features, plugins, programs
+from tierce.containers.stop import is_paused
 from tierce.errors import TierceError
-from tierce.linux.cgroups import detect
-from tierce.linux.process import effective_capabilities
+from tierce.linux import support
+from tierce.linux.cgroups import CgroupSetup, detect
 from tierce.runtime.probe import choose_runtime
+from tierce.runtime.unprivileged import may_make_groups
+from tierce.store.paths import namespace_owner
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
+    from tierce.linux.support import Support
     from tierce.store import Store
 
 OS_RELEASE = ("/etc/os-release", "/usr/lib/os-release")
@@ -28,7 +34,7 @@ class RuntimeChoice(Value):
 
 
 class SystemInfo(Value):
-    """What `tierce info` says. `memory` in bytes; `privilege` is what this user may do here."""
+    """What `tierce info` says. `memory` in bytes; `rung` is what this user may do here."""
 
     version: str
     root: str
@@ -37,10 +43,14 @@ class SystemInfo(Value):
     mounts_tars: bool
     """Whether large layers are mounted from their tars instead of being unpacked."""
     runtime: RuntimeChoice
-    privilege: str
+    rung: Rung
+    rootless: bool
     cgroup_mode: str
+    limits: Support
+    """Which limits containers can have."""
     containers: int
     containers_running: int
+    containers_paused: int
     images: int
     kernel: str
     operating_system: str
@@ -54,6 +64,7 @@ def system_info(store: Store) -> SystemInfo:
     """What there is, and what works here. Raises StoreError."""
     containers = store.containers.list()
     uname = os.uname()
+    setup = detect()
     return SystemInfo(
         version=tierce.__version__,
         root=str(store.paths.root),
@@ -61,10 +72,13 @@ def system_info(store: Store) -> SystemInfo:
         snapshotter=store.parts.snapshotter.name,
         mounts_tars=store.parts.snapshotter.takes_images,
         runtime=runtime_choice(store),
-        privilege=privilege(),
-        cgroup_mode=detect().mode,
+        rung=rung(),
+        rootless=namespace_owner(os.environ) is not None,
+        cgroup_mode=setup.mode,
+        limits=support.detect(setup if may_make_groups() else CgroupSetup("none")),
         containers=len(containers),
         containers_running=sum(row.running for row in containers),
+        containers_paused=sum(is_paused(store, row) for row in containers),
         images=len(store.images.list()),
         kernel=uname.release,
         operating_system=operating_system(),
@@ -75,21 +89,17 @@ def system_info(store: Store) -> SystemInfo:
     )
 
 
+def parts(store: Store) -> list[Part]:
+    """The parts that are not tierce's; it takes a moment, as each is asked for its version."""
+    return [*programs(), *plugins(), *features(store.paths.snapshots)]
+
+
 def runtime_choice(store: Store) -> RuntimeChoice:
     try:
         found = choose_runtime(store.paths)
     except TierceError as error:
         return RuntimeChoice("", "", "", error.message)
     return RuntimeChoice(found.name, found.path, found.version, found.reason)
-
-
-def privilege() -> str:
-    """What this user may do here, in words."""
-    if os.geteuid() != 0:
-        return "user: images can be managed and built from COPY; RUN needs root"
-    if "CAP_SYS_ADMIN" in effective_capabilities():
-        return "root with namespaces"
-    return "root without CAP_SYS_ADMIN: no namespaces, no mounts"
 
 
 def operating_system() -> str:

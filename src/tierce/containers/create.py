@@ -7,7 +7,7 @@ import stat
 
 from tierce import containers
 from tierce.containers import environment, steps
-from tierce.containers.logdriver import NONE, check_log_driver
+from tierce.containers.logfiles import JSON_FILE, NONE, LogLimits
 from tierce.containers.mounts import ALONE, PlannedVolume, fill, mounts_of, plan, reserve
 from tierce.containers.names import random_name
 from tierce.containers.network import DEFAULT, HOST, ContainerNetwork, exposed_of, settled
@@ -169,6 +169,13 @@ def log_directory(store: Store, identifier: str, state: ContainerState) -> str:
     return "" if state.log_driver == NONE else directory_of(store, identifier)
 
 
+def log_limits(state: ContainerState) -> LogLimits:
+    """How much of its log is kept."""
+    if state.log_driver == JSON_FILE and not state.log_options:
+        return LogLimits()
+    return containers.logdriver.limits_of(state.log_driver, dict(state.log_options))
+
+
 def spec_of(
     store: Store,
     row: ContainerRow,
@@ -288,7 +295,8 @@ def check(request: RunRequest) -> None:
             f"the working directory '{request.working_dir}' is invalid, "
             "it needs to be an absolute path"
         )
-    check_log_driver(request.log_driver, dict(request.log_options))
+    if request.log_driver != JSON_FILE or request.log_options:
+        containers.logdriver.check_log_driver(request.log_driver, dict(request.log_options))
     for bind in request.binds:
         _check_source(bind)
 

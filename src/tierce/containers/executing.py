@@ -10,7 +10,7 @@ from tierce.containers import environment
 from tierce.containers.detaching import DETACHED, DetachKeys
 from tierce.containers.following import FOREGROUND, Running
 from tierce.containers.foreground import Streams
-from tierce.containers.processes import RECORD, record_directory
+from tierce.containers.processes import RECORD, keeper_of, record_directory
 from tierce.containers.relay import Relay, SignalPipe
 from tierce.containers.state import RUNNING, ContainerState
 from tierce.containers.stop import is_paused
@@ -18,7 +18,6 @@ from tierce.containers.terminal import ConsoleSocket, RawMode, copy_size, size_o
 from tierce.errors import Conflict, ContainerError, TierceError, UsageError
 from tierce.runtime import launcher as launchers
 from tierce.runtime.bundle import ProcessSpec
-from tierce.runtime.crun import PID_FILE
 from tierce.runtime.exec import ExecProcess, ExecTarget
 from tierce.runtime.monitor import ProcessId
 from tierce.runtime.probe import choose_runtime
@@ -100,14 +99,9 @@ def target_of(store: Store, row: ContainerRow, state: ContainerState) -> ExecTar
             state=f"{directory}/state",
             bundle=f"{directory}/bundle",
             process=process,
-            keeper=ProcessId(*state.monitor),
+            keeper=keeper_of(store, row, state),
         )
-    try:
-        with open(f"{directory}/{FOREGROUND}/{PID_FILE}", encoding="ascii") as file:
-            number, started = file.read().split()
-    except (FileNotFoundError, ValueError):
-        raise Conflict(f"container {row.id} is not running") from None
-    keeper = ProcessId(int(number), int(started))
+    keeper = keeper_of(store, row, state)
     _await_start(row, process, keeper)
     return ExecTarget(
         name=FOREGROUND,

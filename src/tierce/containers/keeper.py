@@ -15,8 +15,7 @@ import signal
 import sys
 import time
 
-from tierce.containers.logdriver import LogLimits
-from tierce.containers.logfiles import LogFiles
+from tierce.containers.logfiles import LogFiles, LogLimits
 from tierce.linux import inotify
 from tierce.linux.process import open_process, start_time
 

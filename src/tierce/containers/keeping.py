@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 import tierce
 from tierce.containers import health
-from tierce.containers.logdriver import NONE, limits_of
+from tierce.containers.logdriver import limits_of
+from tierce.containers.logfiles import NONE
 from tierce.containers.state import ContainerState
 from tierce.containers.sweep import is_running, lock_name
 from tierce.errors import ContainerError

@@ -49,10 +49,12 @@ def sweep(store: Store, running: Collection[str], may_leave: Callable[[str], Non
         names = os.listdir(f"{store.paths.networks}/endpoints")
     except FileNotFoundError:
         return
-    names = [name for name in names if name not in running and not name.startswith(".")]
+    names = [name for name in names if name not in running]
     if not names:
         return
     network = bridge_of(store)
+    network.notes.remove_unused_locks(names)
+    names = [name for name in names if not name.startswith(".")]
     for identifier in network.notes.left_by(store.paths.database, names):
         note = network.notes.read(identifier)
         if note is not None and note.owner == store.paths.database:

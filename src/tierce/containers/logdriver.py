@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
+from tierce.containers.logfiles import JSON_FILE, LOCAL, NONE, LogLimits
 from tierce.errors import UsageError
-from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-JSON_FILE, LOCAL, NONE = "json-file", "local", "none"
 
 _ATTRIBUTES = ("env", "env-regex", "labels", "labels-regex", "tag")
 _OPTIONS = ("max-size", "max-file", "compress")
 _EVERY_DRIVER = ("mode", "max-buffer-size")
 _LOCAL_SIZE, _LOCAL_FILES = 20 << 20, 5
 _UNITS = "kmgtp"
-
-
-class LogLimits(Value):
-    """How much of a log is kept: files of about `size_bytes` (0: one, of any size), so many."""
-
-    size_bytes: int = 0
-    files: int = 1
 
 
 def limits_of(driver: str, options: Mapping[str, str]) -> LogLimits:

@@ -14,9 +14,17 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tierce.containers.logdriver import LogLimits
+JSON_FILE, LOCAL, NONE = "json-file", "local", "none"
+"""The drivers; only options (see `logdriver`) make the first bounded, as the second is."""
 
 LOG = "log"
+
+
+class LogLimits(Value):
+    """How much of a log is kept: files of about `size_bytes` (0: one, of any size), so many."""
+
+    size_bytes: int = 0
+    files: int = 1
 
 
 class LogMark(Value):

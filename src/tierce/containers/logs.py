@@ -26,8 +26,9 @@ _FIELDS = ((0, 4), (5, 2), (8, 2), (11, 2), (14, 2), (17, 2))
 """Where year, month … second are in a time."""
 
 _UTC = b"+00:00"
-_TIME, _TEXT = 35, 45
-"""Where time and stream end in a line, as long as the year has four digits."""
+_ZONE, _TIME, _TEXT = 29, 35, 45
+"""Where a time has its zone, where it ends, and where the text begins: as long as the year has four
+digits."""
 
 _KINDS = {
     b" stdout F ": (STDOUT, b"\n"),
@@ -43,7 +44,8 @@ class LogOptions(Value):
 
     These are in nanoseconds since the epoch, None for no bound. With `follow`, what comes until
     the container's end, too. `joined`: lines of one stream that follow each other may come as one
-    piece, with the time of the first, which is quicker.
+    piece, with the time of the first, which is quicker. `times` and `prefix` are put in front of
+    each line, the time as docker shows it.
     """
 
     follow: bool = False
@@ -51,6 +53,8 @@ class LogOptions(Value):
     until: int | None = None
     tail: int | None = None
     joined: bool = False
+    times: bool = False
+    prefix: bytes = b""
 
 
 class LogLine(NamedTuple):
@@ -118,24 +122,21 @@ def read_log(
 
 
 def _chosen(chunks: Iterator[bytes], options: LogOptions) -> Iterator[LogLine]:
-    bounded = options.since is not None or options.until is not None
-    since, until = _Bound(options.since), _Bound(options.until)
+    bounds = _Bounds(options.since, options.until)
+    heads = _Heads(options) if options.times or options.prefix else None
     rest = b""
     for chunk in chunks:
         if not chunk:
             yield LogLine(b"", STDOUT, b"")
             continue
         *whole, rest = (rest + chunk).split(b"\n")
-        if options.joined and not bounded:
-            yield from _joined(whole)
-            continue
-        for text in whole:
-            line = _parsed(text)
-            if line is None or since.is_after(line):
-                continue
-            if until.is_before(line):
-                return
-            yield line
+        lines = bounds.within(whole)
+        if heads is not None:
+            yield from heads.joined(lines) if options.joined else heads.single(lines)
+        else:
+            yield from _joined(lines) if options.joined else filter(None, map(_parsed, lines))
+        if bounds.passed:
+            return
 
 
 class _Reader:
@@ -230,36 +231,85 @@ class _Reader:
         return known < len(found)
 
 
-class _Bound:
-    """A moment, to be compared with the times of lines. None for none."""
+class _Bounds:
+    """The moments between which lines are to be, None for none."""
 
-    def __init__(self, moment: int | None) -> None:
-        self._moment = moment
-        self._text = b""
-        if moment is not None:
-            try:
-                self._text = _written(moment) + _UTC
-            except (OverflowError, ValueError, OSError):  # no year of a calendar
-                pass
+    def __init__(self, since: int | None, until: int | None) -> None:
+        self._since = since
+        self._until = until
+        self._first, self._last = _in_utc(since), _in_utc(until)
+        self._are_texts = b"" not in (self._first, self._last)
+        self.passed = False
+        """Whether there was a line after the last moment."""
 
-    def is_after(self, line: LogLine) -> bool:
-        """Whether the line was written before it."""
-        if self._moment is None:
+    def within(self, lines: list[bytes]) -> list[bytes]:
+        """Those of the lines that are between."""
+        if self._since is None and self._until is None:
+            return lines
+        if {line[_ZONE:_TIME] for line in lines} <= {_UTC} and self._are_texts:
+            # As they are in UTC, their times can be compared as text.
+            if self._since is not None:
+                lines = [line for line in lines if line[:_TIME] >= self._first]
+            if self._until is not None:
+                known = [line for line in lines if line[:_TIME] <= self._last]
+                self.passed = len(known) < len(lines)
+                lines = known
+            return lines
+        return [line for line in lines if self._is_within(line)]
+
+    def _is_within(self, text: bytes) -> bool:
+        line = _parsed(text)
+        if line is None or self.passed:
             return False
-        if self._comparable(line):
-            return self._text > line.time
-        return self._moment > line.moment
+        moment = line.moment
+        if self._until is not None and moment > self._until:
+            self.passed = True
+        return not self.passed and (self._since is None or moment >= self._since)
 
-    def is_before(self, line: LogLine) -> bool:
-        """Whether the line was written after it."""
-        if self._moment is None:
-            return False
-        if self._comparable(line):
-            return self._text < line.time
-        return self._moment < line.moment
 
-    def _comparable(self, line: LogLine) -> bool:
-        return len(line.time) == len(self._text) and line.time.endswith(_UTC)
+def _in_utc(moment: int | None) -> bytes:
+    """A moment as it would be in a log; empty for no year of a calendar."""
+    try:
+        return _written(moment or 0) + _UTC
+    except (OverflowError, ValueError, OSError):
+        return b""
+
+
+class _Heads:
+    """Puts times and a prefix in front of lines, and not in front of what goes on with one."""
+
+    def __init__(self, options: LogOptions) -> None:
+        self._times = options.times
+        self._prefix = options.prefix
+        self._begun = {STDOUT: False, STDERR: False}
+
+    def single(self, lines: Sequence[bytes]) -> Iterator[LogLine]:
+        """The lines one by one."""
+        for line in filter(None, map(_parsed, lines)):
+            head = b""
+            if not self._begun[line.stream]:
+                head = (line.stamp + b" " if self._times else b"") + self._prefix
+            self._begun[line.stream] = not line.text.endswith(b"\n")
+            yield line._replace(text=head + line.text)
+
+    def joined(self, lines: Sequence[bytes]) -> Iterator[LogLine]:
+        """Lines of one stream that follow each other as one piece."""
+        prefix = self._prefix
+        for kind, texts in _groups(lines):
+            stream, end = _KINDS.get(kind, (STDOUT, b""))
+            if self._begun[stream]:
+                yield from self.single(texts[:1])
+                texts = texts[1:]
+            if not texts:
+                continue
+            if not end or self._begun[stream] or {line[_ZONE:_TIME] for line in texts} != {_UTC}:
+                yield from self.single(texts)
+            elif self._times:
+                shown = [line[:_ZONE] + b"Z " + prefix + line[_TEXT:] for line in texts]
+                yield LogLine(texts[0][:_TIME], stream, b"\n".join(shown) + end)
+            else:
+                shown = [prefix + line[_TEXT:] for line in texts]
+                yield LogLine(texts[0][:_TIME], stream, b"\n".join(shown) + end)
 
 
 def _written(moment: int) -> bytes:
@@ -268,12 +318,19 @@ def _written(moment: int) -> bytes:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09}".encode()
 
 
+def _groups(lines: Sequence[bytes]) -> Iterator[tuple[bytes, Sequence[bytes]]]:
+    """Lines of one kind that follow each other, with that kind."""
+    kinds = {line[_TIME:_TEXT] for line in lines}
+    if len(kinds) == 1:
+        yield kinds.pop(), lines
+        return
+    for kind, group in groupby(lines, _kind_of):
+        yield kind, list(group)
+
+
 def _joined(lines: Sequence[bytes]) -> Iterator[LogLine]:
     """Lines of one stream that follow each other as one piece."""
-    kinds = {line[_TIME:_TEXT] for line in lines}
-    groups = [(kinds.pop(), lines)] if len(kinds) == 1 else groupby(lines, _kind_of)
-    for kind, group in groups:
-        texts = list(group)
+    for kind, texts in _groups(lines):
         if kind in _KINDS:
             stream, end = _KINDS[kind]
             text = end.join([line[_TEXT:] for line in texts]) + end

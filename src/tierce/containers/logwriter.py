@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import time
 
-from tierce.containers.logfiles import LogFiles
+from tierce.containers.logfiles import LogFiles, LogLimits
 from tierce.errors import StoreError
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from typing import Self
 
-    from tierce.containers.logdriver import LogLimits
 
 _NANO = 1_000_000_000
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 
-from tierce.containers.following import Running
+from tierce.containers.following import FOREGROUND, Running
 from tierce.containers.state import RUNNING, ContainerState
+from tierce.errors import Conflict
 from tierce.linux import cgroups
 from tierce.linux.process import children
-from tierce.runtime.monitor import CGROUP_PREFIX
+from tierce.runtime.crun import PID_FILE
+from tierce.runtime.monitor import CGROUP_PREFIX, ProcessId
 from tierce.store import Store
 from tierce.store.containers import ContainerRow
 
@@ -27,29 +29,51 @@ def processes_of(store: Store, row: ContainerRow) -> list[int]:
     """All processes of a container, in the order of their numbers; none when it does not run."""
     with Running(store, row) as running:
         first = running.pid
-    return _members(first) if first else []
+    if not first:
+        return []
+    return _members(first, keeper_of(store, row, ContainerState.decode(row.state)).pid)
 
 
-def _members(first: int) -> list[int]:
+def keeper_of(store: Store, row: ContainerRow, state: ContainerState) -> ProcessId:
+    """The process in whose namespaces the runtime made a container: conmon, or the runtime itself.
+
+    Raises Conflict when the container has ended.
+    """
+    if state.detached:
+        return ProcessId(*state.monitor)
+    directory = record_directory(store, row, state)
+    try:
+        with open(f"{directory}/{FOREGROUND}/{PID_FILE}", encoding="ascii") as file:
+            number, started = file.read().split()
+    except (FileNotFoundError, ValueError):
+        raise Conflict(f"container {row.id} is not running") from None
+    return ProcessId(int(number), int(started))
+
+
+def _members(first: int, keeper: int) -> list[int]:
     """What is in the container's groups and in its PID namespace, or in one below.
 
-    The runtime of a container in the foreground is in the groups, too, and in no such namespace.
+    In the groups of a container in the foreground are the runtime and tierce, too: in other PID
+    namespaces or, where the container has none of its own, with other mounts.
     """
     try:
         paths = cgroups.own_paths(first)
     except (FileNotFoundError, ProcessLookupError):
         return []
-    outer, level = _namespace(first), len(_numbers(first))
+    outer, level = _namespace(first), len(numbers_of(first))
+    shared = outer == _namespace("self")
+    others = {_namespace(keeper, "mnt"), _namespace("self", "mnt")} if shared else set()
     for mount in cgroups.detect().mounts:
         path = paths.get(mount.controllers if mount.version == 1 else (), "")
         if CGROUP_PREFIX in path:
             return sorted(
                 pid
                 for pid in _in_groups(f"{mount.path}{path}")
-                if _namespace(pid) == outer or len(_numbers(pid)) > level
+                if (_namespace(pid) == outer or len(numbers_of(pid)) > level)
+                and (not shared or _namespace(pid, "mnt") not in others)
             )
     # Where no groups could be made, the namespace tells; if that is ours, what descends from it.
-    if outer == _namespace("self"):
+    if shared:
         return sorted(_descendants(first))
     every = [int(name) for name in os.listdir("/proc") if name.isdigit()]
     return sorted(pid for pid in every if _namespace(pid) == outer)
@@ -86,11 +110,10 @@ def exec_ids(store: Store, row: ContainerRow) -> list[str]:
     records = [name for name in names if name.startswith(RECORD)]
     if not records:
         return []
-    # The runtime writes the numbers that it sees: in the foreground, it is a namespace deeper.
-    level = 0 if state.detached else 1
-    alive = {
-        numbers[level] for pid in processes_of(store, row) if len(numbers := _numbers(pid)) > level
-    }
+    try:
+        alive = _numbers_of_runtime(store, row, state)
+    except Conflict:  # it has ended meanwhile
+        return []
     found: list[str] = []
     for name in records:
         path = f"{record_directory(store, row, state)}/{name}"
@@ -106,6 +129,16 @@ def exec_ids(store: Store, row: ContainerRow) -> list[str]:
     return sorted(found)
 
 
+def _numbers_of_runtime(store: Store, row: ContainerRow, state: ContainerState) -> set[str]:
+    """The container's processes by the numbers that its runtime sees.
+
+    In the foreground, it may be a namespace deeper than we are.
+    """
+    level = max(len(numbers_of(keeper_of(store, row, state).pid)) - 1, 0)
+    members = [numbers_of(pid) for pid in processes_of(store, row)]
+    return {numbers[level] for numbers in members if len(numbers) > level}
+
+
 def _forget(path: str) -> None:
     try:
         os.unlink(path)
@@ -113,7 +146,7 @@ def _forget(path: str) -> None:
         pass
 
 
-def _numbers(pid: int) -> list[str]:
+def numbers_of(pid: int) -> list[str]:
     """The numbers of a process in each PID namespace that it is in, ours first."""
     try:
         with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
@@ -125,8 +158,8 @@ def _numbers(pid: int) -> list[str]:
     return []
 
 
-def _namespace(pid: int | str) -> str:
+def _namespace(pid: int | str, kind: str = "pid") -> str:
     try:
-        return os.readlink(f"/proc/{pid}/ns/pid")
+        return os.readlink(f"/proc/{pid}/ns/{kind}")
     except (FileNotFoundError, PermissionError, ProcessLookupError):
         return ""

@@ -15,6 +15,7 @@ from tierce.containers.create import (
     find_source,
     isolation_of,
     log_directory,
+    log_limits,
     new_id,
     spec_of,
     state_of,
@@ -22,15 +23,14 @@ from tierce.containers.create import (
 )
 from tierce.containers.foreground import Streams, run_with_pipes, run_with_terminal
 from tierce.containers.leaving import leave
-from tierce.containers.logdriver import limits_of
 from tierce.containers.logwriter import LogWriter
 from tierce.containers.mounts import plan
 from tierce.containers.network import ContainerNetwork, settled
 from tierce.containers.request import RunRequest
 from tierce.containers.state import EXITED, RUNNING, ContainerState
-from tierce.containers.sweep import clear_stubs, lock_name, remove, sweep, tell_end
+from tierce.containers.sweep import clear_stubs, find, lock_name, remove, sweep, tell_end
 from tierce.containers.terminal import size_of
-from tierce.errors import ContainerError, NotFound, TierceError, UsageError
+from tierce.errors import ContainerError, TierceError, UsageError
 from tierce.runtime import launcher as launchers
 from tierce.runtime.crun import Container, Engine
 from tierce.runtime.launcher import Launcher
@@ -84,7 +84,7 @@ def run(store: Store, request: RunRequest, streams: Streams | None = None) -> in
                 row = add(store, request, source, identifier, state, volumes)
         made = _Made(store, row, state, launcher.directory)
         size = size_of(streams.stdout) if request.terminal else None
-        limits = limits_of(state.log_driver, dict(state.log_options))
+        limits = log_limits(state)
         try:
             with (
                 network,
@@ -145,9 +145,11 @@ class _Made:
             if state.remove:
                 remove(self._store, self._row)
                 return
-            ended = state.replace(status=EXITED, launcher="", finished=time.time())
-            try:
-                self._store.containers.set_state(self._row.id, ended.encode(), running=False)
-                clear_stubs(self._store, self._row)
-            except NotFound:  # somebody who removes it by force has been quicker
-                pass
+            found = find(self._store, self._row.id)
+            if found is None:  # somebody who removes it by force has been quicker
+                return
+            # Its limits may have been changed while it ran.
+            rights = ContainerState.decode(found.state).rights
+            ended = state.replace(status=EXITED, launcher="", finished=time.time(), rights=rights)
+            self._store.containers.set_state(self._row.id, ended.encode(), running=False)
+            clear_stubs(self._store, self._row)

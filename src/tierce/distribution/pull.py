@@ -6,7 +6,14 @@ from tierce.distribution.download import Downloader
 from tierce.distribution.packing import shown_platforms
 from tierce.distribution.progress import Step, untold
 from tierce.distribution.tasks import run_all
-from tierce.errors import AccessDenied, InvalidValue, NotFound, RegistryError
+from tierce.errors import (
+    AccessDenied,
+    DigestMismatch,
+    InvalidValue,
+    NotFound,
+    RegistryError,
+    TierceError,
+)
 from tierce.oci.config import SIZE_LIMIT as CONFIG_LIMIT
 from tierce.oci.config import ImageConfig
 from tierce.oci.digest import Digest
@@ -75,11 +82,18 @@ def pull_image(
     InvalidValue, StoreError, Cancelled; pulling again goes on where it broke off.
     """
     with store.leases.take("pull image"):
-        repository = remote.repository(reference)
-        try:
-            return _Pull(store, remote, repository, reference, platform, report).pull()
-        except AccessDenied as error:
-            raise _denied(reference, error) from error
+        failure: TierceError | None = None
+        for repository in remote.sources(reference):
+            if failure is not None:
+                remote.resume()
+            try:
+                return _Pull(store, remote, repository, reference, platform, report).pull()
+            except (RegistryError, NotFound, DigestMismatch) as error:
+                failure = error  # a mirror may be down, or lack it
+        assert failure is not None
+        if isinstance(failure, AccessDenied):
+            raise _denied(reference, failure) from failure
+        raise failure
 
 
 class _Pull:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 
-from tierce.distribution.packing import Layer, Packed, recompressed, target_of
+from tierce.distribution.packing import Layer, Packed, Target, recompressed, target_of
 from tierce.distribution.progress import Step, untold
 from tierce.distribution.tasks import run_all
 from tierce.distribution.upload import Uploader
@@ -18,7 +18,6 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tierce.distribution.packing import Target
     from tierce.distribution.progress import Report
     from tierce.distribution.remote import Remote
     from tierce.distribution.repository import Repository
@@ -86,6 +85,25 @@ def push_image(
         return push.push(target)
 
 
+def push_packed(
+    store: Store,
+    remote: Remote,
+    reference: Reference,
+    image: Packed,
+    report: Report = untold,
+) -> Pushed:
+    """Push an image that need have no name here; under its digest, if `reference` has no tag.
+
+    Its layers are in the store and are pushed as they are. Raises as `push_image`.
+    """
+    repository = remote.repository(reference)
+    repository.pushes = True
+    if reference.tag is None:
+        reference = reference.replace(digest=image.digest)
+    push = _Push(store, remote, repository, reference, report)
+    return push.push(Target(image.digest, (image,)), remember=False)
+
+
 class _Push:
     def __init__(
         self,
@@ -103,7 +121,7 @@ class _Push:
         self._uploader = Uploader(store, repository)
         self._compressing = threading.BoundedSemaphore(_COMPRESSORS)
 
-    def push(self, target: Target) -> Pushed:
+    def push(self, target: Target, *, remember: bool = True) -> Pushed:
         layers = list(dict.fromkeys(each for image in target.images for each in _topmost(image)))
         for layer in layers:
             self._report(Step("Preparing", layer.short))
@@ -116,7 +134,8 @@ class _Push:
             if target.index:
                 instead = target.digest
             done = self._put(images[0], name if self._reference.tag else str(images[0].digest))
-            self._remember(target.digest, images[0], move=not target.index)
+            if remember:
+                self._remember(target.digest, images[0], move=not target.index)
         else:
             for image in images:
                 self._put(image, str(image.digest))

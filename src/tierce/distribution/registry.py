@@ -36,7 +36,7 @@ class Registry:
     """A registry by its host ("ghcr.io", "localhost:5000"). Usable from all threads.
 
     `schemes` are tried in their order until one is understood; when that includes "http", it may
-    be talked to in the clear.
+    be talked to in the clear. One that is not `patient` does not wait for a host that is down.
     """
 
     def __init__(
@@ -47,11 +47,13 @@ class Registry:
         credential: Credential = NOBODY,
         *,
         shown: str = "",
+        patient: bool = True,
     ) -> None:
         self._transport = transport
         self.host = host
         self.shown = shown or host
         self._schemes = tuple(schemes)
+        self._patient = patient
         self._credential = credential
         self._lock = threading.Lock()
         self._base: Url | None = None
@@ -176,6 +178,8 @@ class Registry:
 
     def _ping(self, url: Url) -> Answer:
         last = ATTEMPTS if len(self._schemes) == 1 else 2
+        if not self._patient:
+            last = 1
         for attempt in range(last):
             try:
                 answer = self._transport.send("GET", url, {})
@@ -207,8 +211,10 @@ class Registry:
 
     def _refused(self, method: str, url: Url, answer: Answer) -> RegistryError:
         """The error to raise for an answer that is none of the expected ones."""
+        # A HEAD has no body to tell a registry's answer from that of something else.
         body = b"" if method == "HEAD" else error_body(answer)
-        said = described(answer.status, answer.reason, answer.header("Content-Type"), body)
+        kind = "" if method == "HEAD" else answer.header("Content-Type")
+        said = described(answer.status, answer.reason, kind, body)
         errors = parse_errors(body)
         code = errors[0].code if errors else ""
         message = f"{method.lower()} {url}: {said}"

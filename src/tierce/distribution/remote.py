@@ -7,6 +7,7 @@ import threading
 from tierce.distribution import certificates
 from tierce.distribution.connection import Connections
 from tierce.distribution.credentials import NOBODY, CredentialFile
+from tierce.distribution.places import Places
 from tierce.distribution.proxies import is_loopback
 from tierce.distribution.registry import Registry
 from tierce.distribution.repository import Repository
@@ -17,10 +18,12 @@ from tierce.errors import RegistryError
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Iterator, Sequence
     from threading import Event
     from typing import Self
 
     from tierce.distribution.credentials import Credential
+    from tierce.distribution.places import Place
     from tierce.distribution.transport import Answer
     from tierce.oci.reference import Reference
 
@@ -52,6 +55,8 @@ class Remote:
         self._watched = cancelled
         self._done = threading.Event()
         self._registries: dict[tuple[str, Credential], Registry] = {}
+        self._places = Places(settings.registries_conf)
+        self._marked: set[str] = set()
         self._contexts: dict[str, ssl.SSLContext] = {}
 
     @property
@@ -85,24 +90,58 @@ class Remote:
                 )
         return answer
 
-    def repository(self, reference: Reference) -> Repository:
-        """The repository of a name. Raises CredentialsError, RegistryError when offline."""
-        credential = NOBODY
-        if self._credentials is not None:
-            credential = self._credentials.find_for(reference.domain, reference.path)
-        return Repository(self.registry(reference.domain, credential), reference.path)
+    def resume(self) -> None:
+        """Go on after `interrupt`, when all that it ended has ended. Raises Cancelled if the
+        caller has cancelled everything.
+        """
+        if self._watched is None or not self._watched.is_set():
+            self._connections.cancelled.clear()
+        self.check()
 
-    def registry(self, domain: str, credential: Credential = NOBODY) -> Registry:
-        """The registry of a domain, as names have it. Raises RegistryError when offline."""
+    def repository(self, reference: Reference) -> Repository:
+        """The repository that a name belongs to. Raises CredentialsError, RegistryError when
+        offline or blocked.
+        """
+        return self._repository(self._placed(reference, pulling=False)[-1])
+
+    def sources(self, reference: Reference) -> Iterator[Repository]:
+        """Where to pull from: mirrors in their order, and at last where the name belongs.
+
+        Raises as `repository`.
+        """
+        for place in self._placed(reference, pulling=True):
+            yield self._repository(place)
+
+    def registry(
+        self, domain: str, credential: Credential = NOBODY, *, patient: bool = True
+    ) -> Registry:
+        """The registry of a domain, as names have it; one that is not `patient` is given up soon.
+
+        Raises RegistryError when offline.
+        """
         self._check_online(domain)
         with self._lock:
             found = self._registries.get((domain, credential))
             if found is None:
                 host = HUB_HOST if domain == "docker.io" else domain
+                schemes = self._schemes(host)
                 found = self._registries[domain, credential] = Registry(
-                    self._transport, host, self._schemes(host), credential, shown=domain
+                    *(self._transport, host, schemes, credential), shown=domain, patient=patient
                 )
             return found
+
+    def _placed(self, reference: Reference, *, pulling: bool) -> Sequence[Place]:
+        self._check_online(reference.familiar)
+        places = self._places.of(reference, pulling=pulling)
+        self._marked.update(each.host for each in places if each.insecure)
+        return places
+
+    def _repository(self, place: Place) -> Repository:
+        credential = NOBODY
+        if self._credentials is not None:
+            credential = self._credentials.find_for(place.host, place.path)
+        registry = self.registry(place.host, credential, patient=not place.is_mirror)
+        return Repository(registry, place.path)
 
     def __enter__(self) -> Self:
         if self._watched is not None:
@@ -140,7 +179,7 @@ class Remote:
         return ("https", "http")
 
     def _insecure(self, host: str) -> bool:
-        return is_loopback(_name(host))
+        return is_loopback(_name(host)) or host in self._marked or self._places.is_insecure(host)
 
     def _has_certificates(self, host: str) -> bool:
         return certificates.has_directory(self._settings.certificates, host)

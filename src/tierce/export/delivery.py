@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from tierce.export.image import Built, Finished, Report
     from tierce.export.outputs import Destination, Epoch, Output
+    from tierce.export.pushing import Pusher
     from tierce.oci.digest import Digest
     from tierce.solver.progress import Listener
     from tierce.store import Store
@@ -56,15 +57,17 @@ def deliver(
     *,
     epoch: int | None = None,
     squashed: bool = False,
+    pusher: Pusher | None = None,
 ) -> tuple[Exported, ...]:
     """Make what was asked for, of one result; without outputs, an image in the store.
 
     The names of images are `tags`, or else their own. With `squashed`, images have one layer upon
     those of the base. `epoch` is SOURCE_DATE_EPOCH in seconds, unless an output has one of its
-    own. What became of the outputs is told in their order. Raises ArchiveError, BuildError,
-    LayerError, StoreError; a file or a name then is as it was.
+    own. `pusher` takes images to registries, where an output asks for that. What became of the
+    outputs is told in their order. Raises ArchiveError, BuildError, LayerError, StoreError; a file
+    or a name then is as it was.
     """
-    delivery = _Delivery(store, built, tags, listener, epoch, squashed=squashed)
+    delivery = _Delivery(store, built, tags, listener, epoch, squashed=squashed, pusher=pusher)
     wanted = list(outputs) or [ImageOutput()]
     done: dict[int, Exported] = {}
     for place, output in sorted(
@@ -84,6 +87,7 @@ class _Delivery:
         epoch: int | None,
         *,
         squashed: bool,
+        pusher: Pusher | None,
     ) -> None:
         self._store = store
         self._built = built
@@ -91,6 +95,7 @@ class _Delivery:
         self._listener = listener
         self._epoch = epoch
         self._squashed = squashed
+        self._pusher = pusher
         self._finished: dict[tuple[int | None, bool], Finished] = {}
 
     def make(self, output: Output) -> Exported:
@@ -112,10 +117,12 @@ class _Delivery:
     # Images
 
     def _image(self, output: ImageOutput, report: Report) -> Exported:
-        image = self._saved(output, report, plain=output.compression == Compression())
+        plain = output.compression == Compression() and not output.push
+        image = self._saved(output, report, plain=plain)
         names = self._names(output)
         descriptor = self._described(output, image)
         if not output.store:
+            self._push(output, image, names, report)
             return self._exported(output, image, descriptor, names)
         with report(f"writing image {image.manifest.config.digest}"):
             self._store.images.put(image.raw, image.raw_config)
@@ -128,7 +135,25 @@ class _Delivery:
         for name in names:
             with report(f"naming to {name}"):
                 self._store.images.tag(name, descriptor.digest)
+        self._push(output, image, self._names(output), report)
         return self._exported(output, image, descriptor, names)
+
+    def _push(
+        self, output: ImageOutput, image: SavedImage, names: Sequence[Reference], report: Report
+    ) -> None:
+        """Last of all: what is wrong with a registry leaves the image in the store."""
+        if not output.push:
+            return
+        if not names:
+            raise BuildError(
+                "push image: tag is needed when pushing to registry", hint="name it: -t REGISTRY/…"
+            )
+        assert self._pusher is not None
+        for name in names:
+            self._pusher.push(name, image, by_digest=output.push_by_digest, report=report)
+            if output.store:
+                digest = image.descriptor.digest
+                self._store.images.tag(name.replace(tag=None, digest=digest), digest)
 
     def _archive(self, output: ArchiveOutput, report: Report) -> Exported:
         image = self._saved(output, report, plain=False)

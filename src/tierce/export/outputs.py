@@ -77,6 +77,9 @@ class ImageForm(Value):
 class ImageOutput(ImageForm):
     """An image in the store. Layers are kept as they are, unless `compression` says how.
 
+    With `push` it goes to the registries of its names, too, compressed by gzip unless that says
+    otherwise; with `push_by_digest`, it gets no tags there.
+
     `unpack` has its files ready for containers. Besides its names it gets `NAME@DIGEST` for each
     of them with `name_canonical`, and `PREFIX@DIGEST` with a `dangling_name_prefix` (with
     `dangling_name_empty_only`: if it has no name). Without `store` it is only described.
@@ -87,6 +90,8 @@ class ImageOutput(ImageForm):
     name_canonical: bool = False
     dangling_name_prefix: str = ""
     dangling_name_empty_only: bool = False
+    push: bool = False
+    push_by_digest: bool = False
 
 
 class ArchiveOutput(ImageForm):

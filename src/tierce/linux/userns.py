@@ -71,8 +71,8 @@ def ranges_of(uid: int, gid: int) -> Ranges:
     single = Ranges(((0, uid, 1),), ((0, gid, 1),))
     missing = [program for program in _PROGRAMS.values() if not find_program(program)]
     if missing:
-        return single.replace(reason=f"{' and '.join(missing)} are not installed: apt-get install "
-                                     "uidmap")  # fmt: skip
+        names = " and ".join(missing)
+        return single.replace(reason=f"{names}: not installed (apt-get install uidmap)")
     try:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -159,6 +159,13 @@ def identity_of(namespace: int | str) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
+def forbidden() -> bool:
+    """Whether a switch of the kernel keeps users from making namespaces, or it has none."""
+    if not os.path.exists("/proc/self/ns/user"):
+        return True
+    return any(_is_set(path, forbidding) for path, forbidding, _ in _SWITCHES)
+
+
 def what_containers_need() -> str:
     """What this process lacks to make namespaces, for the hint of an error."""
     if os.geteuid():
@@ -177,13 +184,17 @@ def more_ids() -> str:
 def how_to_allow() -> str:
     """What root can do here so that users may make namespaces, for the hint of an error."""
     for path, forbidding, command in _SWITCHES:
-        try:
-            with open(path, encoding="ascii") as file:
-                if file.read().strip() == forbidding:
-                    return f"root allows it by: {command}"
-        except OSError:  # not a switch of this kernel
-            continue
+        if _is_set(path, forbidding):
+            return f"root allows it by: {command}"
     return "in a container, let it make user namespaces (its seccomp profile), or be root there"
+
+
+def _is_set(path: str, value: str) -> bool:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().strip() == value
+    except OSError:  # not a switch of this kernel
+        return False
 
 
 def find_program(name: str) -> str:

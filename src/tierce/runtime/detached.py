@@ -178,16 +178,22 @@ class _Start:
             os.mkdir(f"{spec.directory}{part}", 0o700)
         with open(f"{spec.directory}/{ENDED}", "x", encoding="ascii"):
             pass
-        write_bundle(
-            spec.container,
-            f"{spec.directory}/bundle",
-            ContainerRoot(f"{spec.directory}/mounts", "c"),
-            grantable=bounding_capabilities(),
-            seccomp=seccomp_for(self._runtime, spec.container.isolation),
-            cgroup=self._cgroup,
-            pins=pins,
-            space=self._runtime.space,
-        )
+        root = ContainerRoot(f"{spec.directory}/mounts", "c")
+        try:
+            write_bundle(
+                spec.container,
+                f"{spec.directory}/bundle",
+                root,
+                grantable=bounding_capabilities(),
+                seccomp=seccomp_for(self._runtime, spec.container.isolation),
+                cgroup=self._cgroup,
+                pins=pins,
+                space=self._runtime.space,
+            )
+        except BaseException:
+            root.remove_stubs()
+            root.close()
+            raise
 
     def _cgroup(self) -> str:
         """The group that the runtime is to make; it is noted where `groups_of` would not find it.

@@ -19,12 +19,14 @@ _LOOK_AGAIN = 0.005
 GUARD = """\
 cat
 while read -r group; do
+    case $group in */tierce-"$2"*) ;; *) continue ;; esac
     while left=$(cat "$group"/cgroup.procs "$group"/*/cgroup.procs 2>/dev/null | grep -vx "$PPID")
     do kill -9 $left; sleep 0.05; done
 done < "$1"/cgroups
 """
-"""What ends the processes of groups when its input does, for sh; its argument is the directory in
-which the file `cgroups` names them. Its parent is spared: that is who closes the input."""
+"""What ends the processes of groups when its input does, for sh; its arguments are the directory
+in which the file `cgroups` names them, and the launcher's name, which theirs have. (A parent that
+was made for them may hold others.) Its own parent is spared: that is who closes the input."""
 
 
 def end_processes(directories: Iterable[str], *, spare: Collection[int] = ()) -> None:

@@ -20,7 +20,7 @@ from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from typing import Any
 
 
@@ -98,11 +98,11 @@ class Notes:
             except FileNotFoundError:
                 continue
 
-    def lock(self, identifier: str) -> int:
-        """A descriptor that holds the lock of a note, -1 when somebody else does for too long."""
+    def lock(self, identifier: str, seconds: float = _LOCK_SECONDS) -> int:
+        """A descriptor that holds the lock of a note, -1 when somebody else does for so long."""
         os.makedirs(self._directory, 0o700, exist_ok=True)
         path = f"{self._directory}/.{identifier}"
-        deadline = time.monotonic() + _LOCK_SECONDS
+        deadline = time.monotonic() + seconds
         while True:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
@@ -122,6 +122,18 @@ class Notes:
         """Gives the lock back, and removes its file."""
         os.unlink(f"{self._directory}/.{identifier}")
         os.close(descriptor)
+
+    def remove_unused_locks(self, names: Collection[str]) -> None:
+        """Of these files, removes what was killed between a lock and the note that it is for."""
+        for name in names:
+            identifier = name[1:].removesuffix(".new")
+            if not name.startswith(".") or identifier in names:
+                continue
+            lock = self.lock(identifier, seconds=0.0)
+            if lock >= 0:
+                if not os.path.exists(self.path(identifier)):
+                    self.remove(identifier)
+                self.unlock(identifier, lock)
 
     def names(self) -> list[str]:
         """The containers that there are notes about."""

@@ -14,6 +14,7 @@ import threading
 
 from tierce.errors import Cancelled, ContainerError
 from tierce.linux.rootfs import open_in_root, remove_in_directory
+from tierce.runtime import stubs
 from tierce.runtime.root import ContainerRoot
 from tierce.store.snapshots.copy import copy_entry, copy_tree
 
@@ -34,13 +35,24 @@ class PlainRoot(ContainerRoot):
         self.path = path
         self._descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
+    @property
+    def stub_count(self) -> int:
+        """How many stubs there are."""
+        return len(self._stubs)
+
+    def remove_stubs_after(self, count: int) -> None:
+        """Removes the stubs that were made when there were so many already."""
+        stubs.remove_stubs(self._descriptor, self._stubs[count:])
+        del self._stubs[count:]
+
 
 class _Place:
     """A name in an open directory, what it held before, and when that directory changed."""
 
-    def __init__(self, parent: int, name: str) -> None:
+    def __init__(self, parent: int, name: str, stubs_before: int) -> None:
         self.parent = parent
         self.name = name
+        self.stubs_before = stubs_before
         self.aside = ""
         self.before = os.stat(parent)
         self.mtime_after = 0
@@ -153,13 +165,14 @@ class Places:
         above, name = os.path.split(real)
         if not name:
             raise ContainerError(f"mount at {target}: it is the root of the container")
+        stubs_before = self._root.stub_count
         self._root.make_stub(real, directory=directory)
         found = self._root.status(real)
         if found is not None and stat.S_ISDIR(found.st_mode) != directory:
             kind = "not a directory" if directory else "is a directory"
             raise ContainerError(f"mount at {target}: {kind}")
         parent = open_in_root(self._root.descriptor, above, os.O_RDONLY | os.O_DIRECTORY)
-        place = _Place(parent, name)
+        place = _Place(parent, name, stubs_before)
         place.aside = str(len(self._places))
         os.rename(name, place.aside, src_dir_fd=parent, dst_dir_fd=self._aside_descriptor)
         self._places.append(place)
@@ -182,6 +195,8 @@ class Places:
             if mtime == place.mtime_after:
                 mtime = place.before.st_mtime_ns
             os.utime(place.parent, ns=(place.before.st_atime_ns, mtime))
+            # What was put into the same directory before then finds it as it has left it.
+            self._root.remove_stubs_after(place.stubs_before)
         finally:
             for descriptor in (place.here, place.parent):
                 if descriptor >= 0:

@@ -30,7 +30,7 @@ from contextlib import contextmanager
 from tierce.errors import RuntimeUnavailable
 from tierce.lean import SimpleQueue, signal
 from tierce.linux import cgroups, mounts, namespaces, procfs, userns
-from tierce.runtime.ending import GUARD, end_processes
+from tierce.runtime.ending import GUARD, below, end_processes
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -244,11 +244,12 @@ class Launcher:
         if hidden := setup.unified_in_conflict:
             # Covered, not unmounted: crun makes directories there, which end with this mount.
             mounts.mount("tmpfs", hidden, "tmpfs", mounts.MS_NOSUID, "mode=755")
+        script = GUARD if self._shares_processes else _INIT
         lifeline, self._lifeline = os.pipe()
         started, tells = os.pipe()
         try:
             self._init = self.spawn(
-                ["sh", "-c", GUARD if self._shares_processes else _INIT, "sh", self.directory],
+                ["sh", "-c", script, "sh", self.directory, self.name],
                 program="/bin/sh",
                 environment=dict(os.environ),
                 stdin=lifeline,
@@ -307,7 +308,9 @@ def sweep(directory: str) -> None:
         try:
             if _is_at(lock, f"{path}/{_LOCK}"):
                 groups = _groups_of(path)
-                end_processes(groups.directories)
+                # Not what others may have put below a parent that was made for this one.
+                own = f"/{_CGROUP_PREFIX}{name}"
+                end_processes([group for group in groups.directories if own in group])
                 _remove(path, groups)
         finally:
             os.close(lock)
@@ -385,9 +388,7 @@ def _groups_of(path: str) -> cgroups.Cgroup:
             directories += file.read().splitlines()[::-1]
     except FileNotFoundError:
         pass
-    return cgroups.Cgroup(
-        tuple(inner for directory in directories for inner in cgroups.with_children(directory))
-    )
+    return cgroups.Cgroup(tuple(below(directories)))
 
 
 def _remove(path: str, group: cgroups.Cgroup) -> None:

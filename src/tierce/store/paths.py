@@ -122,6 +122,16 @@ class Paths:
         self.trash = root / "trash"
         self.root = root  # the last one, for another thread that asks meanwhile
 
+    def of_store(self) -> list[str]:
+        """All that can be in the root but the database."""
+        names = [name for name in Paths.__annotations__ if name not in {"root", "run", "runtime"}]
+        directories = [os.fspath(getattr(self, name)) for name in names if name != "mounts"]
+        return [
+            *directories,
+            *(self.turns, self.reserve, self.collected, self.leases, self.transfers),
+            f"{self._root}/run",
+        ]
+
     def exist(self) -> bool:
         """Whether the store is there: its database is the last thing that is made."""
         return os.path.exists(self.database)

@@ -19,8 +19,9 @@ from tierce.worker.credentials import SecretSource
 class TierceBuilder:
     """Builds into one store, which is given the bases first; cases share its cache."""
 
-    def __init__(self, store: Store, bases: Path) -> None:
+    def __init__(self, store: Store, bases: Path, isolation: str = "") -> None:
         self._store = store
+        self._isolation = isolation
         with tempfile.TemporaryFile() as archive:
             with tarfile.open(fileobj=archive, mode="w") as tar:
                 tar.add(bases, ".")
@@ -39,6 +40,7 @@ class TierceBuilder:
             add_hosts=case.hosts,
             allow=case.allow,
             network=case.network or "default",
+            isolation=self._isolation,
             limits=Limits(ulimits=parse_ulimits(list(case.ulimits)), shm_size=case.shm_size),
         )
         try:

@@ -147,12 +147,22 @@ def test_load_adds_an_image_to_other_outputs() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("--push",), ("-o", "type=registry"), ("-o", "type=image,push=1")]
+    "words",
+    [
+        ("--push",),
+        ("-o", "type=registry"),
+        ("-o", "type=image,push=1"),
+        ("--push", "-o", "type=image"),
+    ],
 )
-def test_pushing_is_refused_with_what_to_do_instead(words: tuple[str, ...]) -> None:
-    message, hint = refusal(*words)
-    assert message == "build does not push images to a registry"
-    assert "-o type=oci,dest=image.tar" in hint
+def test_pushing_is_said_in_several_ways(words: tuple[str, ...]) -> None:
+    assert outputs(*words) == (ImageOutput(push=True),)
+
+
+def test_push_adds_an_image_to_other_outputs() -> None:
+    assert outputs("--push", "-o", "d") == (LocalOutput("d"), ImageOutput(push=True))
+    by_digest = ImageOutput(push=True, push_by_digest=True)
+    assert outputs("-o", "type=image,push=true,push-by-digest=true") == (by_digest,)
 
 
 @pytest.mark.parametrize(

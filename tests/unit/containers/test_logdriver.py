@@ -3,12 +3,12 @@
 import pytest
 
 from tierce.containers.logdriver import (
-    LogLimits,
     attributes,
     check_log_driver,
     decimal_size,
     limits_of,
 )
+from tierce.containers.logfiles import LogLimits
 from tierce.errors import UsageError
 
 

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tierce.containers.logdriver import LogLimits
-from tierce.containers.logfiles import LogFiles, LogMark
+from tierce.containers.logfiles import LogFiles, LogLimits, LogMark
 from tierce.containers.logs import STDERR, STDOUT, LogLine, LogOptions, parse_time, read_log
 from tierce.containers.logwriter import LogWriter
 
@@ -216,3 +215,55 @@ def test_follower_stops_where_another_run_has_begun(tmp_path: Path) -> None:
         ends: list[LogMark] = []
         lines = read_log(files, LogOptions(follow=True), wait, end=lambda: ends[0])
         assert [line.text for line in lines if line.text] == [b"begun\n", b"ended\n"]
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.text("ab\n ", max_size=6)), max_size=20),
+    st.booleans(),
+    st.sampled_from([b"", b"tier=front "]),
+)
+def test_heads_of_joined_lines_are_those_of_single_ones(
+    tmp_path_factory: pytest.TempPathFactory,
+    pieces: list[tuple[bool, str]],
+    times: bool,
+    prefix: bytes,
+) -> None:
+    directory = tmp_path_factory.mktemp("log")
+    with LogWriter(str(directory), UNBOUNDED) as log:
+        for error, text in pieces:
+            (log.stderr if error else log.stdout)(text.encode())
+    for stream in (STDOUT, STDERR):
+        options = LogOptions(times=times, prefix=prefix)
+        single, joined = (
+            b"".join(line.text for line in lines_of(directory, each) if line.stream == stream)
+            for each in (options, options.replace(joined=True))
+        )
+        assert joined == single
+        written = "".join(text for error, text in pieces if error == (stream == STDERR)).encode()
+        shown = single.splitlines(keepends=True)
+        bare = [line[31:] if times else line for line in shown]
+        assert b"".join(line.removeprefix(prefix) for line in bare) == written
+        assert all(line.startswith(prefix) for line in bare)
+
+
+STAMPED = b"2026-01-01T00:00:%02d.000000000%s stdout F %d\n"
+
+
+@pytest.mark.parametrize("zone", [b"+00:00", b"+01:00"])
+@pytest.mark.parametrize("joined", [False, True])
+def test_bounds_are_kept_in_any_zone(tmp_path: Path, zone: bytes, joined: bool) -> None:
+    (tmp_path / "log").write_bytes(b"".join(STAMPED % (n, zone, n) for n in range(10)))
+
+    def found(since: int | None, until: int | None) -> bytes:
+        first = parse_time(b"2026-01-01T00:00:00" + zone)
+        bounds = [None if each is None else first + each * 10**9 for each in (since, until)]
+        options = LogOptions(since=bounds[0], until=bounds[1], joined=joined)
+        return b"".join(texts(tmp_path, options)).replace(b"\n", b"")
+
+    assert found(None, None) == b"0123456789"
+    assert found(3, None) == b"3456789"
+    assert found(None, 3) == b"0123"
+    assert found(3, 5) == b"345"
+    assert found(20, None) == b""
+    assert found(10**12, None) == b""
+    assert found(None, 10**12) == b"0123456789"

@@ -192,6 +192,19 @@ def test_plugin_that_is_missing_is_named_with_its_package(
         network.attach("one", "", EndpointRequest())
 
 
+def test_lock_without_a_note_goes_unless_it_is_held(tmp_path: Path) -> None:
+    notes = Notes(str(tmp_path))
+    for name in (".killed", ".killed.new", ".noted"):
+        (tmp_path / name).touch()
+    held = notes.lock("held")
+    notes.unlock("noted", notes.lock("noted"))
+    notes.write("noted", Note("x"))
+    os.close(notes.lock("noted"))
+    notes.remove_unused_locks(os.listdir(tmp_path))
+    assert sorted(os.listdir(tmp_path)) == [".held", ".noted", "noted"]
+    notes.unlock("held", held)
+
+
 def test_notes_are_of_one_store_or_of_one_that_is_no_more(tmp_path: Path, owner: str) -> None:
     notes = Notes(str(tmp_path / "notes"))
     assert notes.names() == []

@@ -45,3 +45,26 @@ def test_hosts_of_a_container_know_its_name_and_the_added_ones() -> None:
     text = resolver.container_hosts("web", [("db", "10.0.0.2")], host_network=False)
     assert text.startswith("127.0.0.1\tlocalhost\n")
     assert text.endswith("\tweb\n10.0.0.2\tdb\n")
+
+
+def test_what_is_given_takes_the_place_of_the_hosts(host: Path) -> None:
+    (host / "resolv.conf").write_text("nameserver 10.0.0.1\nsearch a\noptions b\n")
+    given = resolver.resolv_conf(host_network=True, servers=("1.2.3.4",))
+    assert given == "search a\noptions b\nnameserver 1.2.3.4\n"
+    given = resolver.resolv_conf(host_network=False, search=("x", "y"), options=("ndots:1",))
+    assert given == "nameserver 10.0.0.1\nsearch x y\noptions ndots:1\n"
+    assert resolver.resolv_conf(host_network=False, search=(".",)) == (
+        "nameserver 10.0.0.1\noptions b\n"
+    )
+
+
+def test_loopback_server_that_is_asked_for_is_given(host: Path) -> None:
+    (host / "resolv.conf").write_text("nameserver 10.0.0.1\n")
+    given = resolver.resolv_conf(host_network=False, servers=("127.0.0.1",))
+    assert given == "nameserver 127.0.0.1\n"
+
+
+def test_hosts_of_a_container_on_a_network_have_its_address() -> None:
+    text = resolver.container_hosts("web.x.org", [], host_network=False, address="10.86.0.2")
+    assert text.endswith("\n10.86.0.2\tweb.x.org web\n")
+    assert "127.0.1.1" not in text

@@ -1,10 +1,14 @@
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from support.layers import add_snapshot
 from tierce.errors import Conflict, InvalidValue, NotFound
+from tierce.layer.entry import Content, Entry
+from tierce.layer.view import Tree
 from tierce.store import Store
 from tierce.store.check import check
 
@@ -94,3 +98,77 @@ def test_check_finds_a_volume_without_its_directory_and_makes_one(store: Store) 
     assert [(each.kind, each.name, each.repaired) for each in found] == [("volume", "data", False)]
     assert check(store).sound
     assert check(store).findings == ()
+
+
+def image_with(store: Store, files: Mapping[str, bytes | Entry]) -> Tree:
+    return store.snapshots.view(add_snapshot(store, None, files).id)
+
+
+def test_empty_volume_is_filled_once(store: Store) -> None:
+    store.volumes.create("data")
+    tree = image_with(store, {"v/d/f": b"content", "other": b""})
+    store.volumes.fill("data", tree, "/v")
+    data = Path(store.volumes.directory("data"))
+    assert (data / "d/f").read_bytes() == b"content"
+    (data / "d/f").write_bytes(b"mine")
+    store.volumes.fill("data", tree, "/v")
+    assert (data / "d/f").read_bytes() == b"mine"
+    assert [path.name for path in data.parent.iterdir()] == ["_data"]
+
+
+def test_volume_is_empty_or_filled_whatever_happens(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.volumes.create("data")
+    tree = image_with(store, {"v/a": b"1", "v/b": b"2"})
+    content = tree.content
+
+    def failing(entry: Entry) -> Content:
+        if entry.path == "v/b":
+            raise KeyboardInterrupt
+        return content(entry)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(tree, "content", failing)
+        store.volumes.fill("data", tree, "/v")
+    data = Path(store.volumes.directory("data"))
+    assert list(data.iterdir()) == []
+    store.volumes.fill("data", tree, "/v")
+    assert sorted(path.name for path in data.iterdir()) == ["a", "b"]
+
+
+def test_volume_that_others_have_stays_the_directory_that_it_is(store: Store) -> None:
+    store.volumes.create("data")
+    for identifier in (BOX, "c" * 64):
+        add_container(store, identifier)
+        store.volumes.use("data", identifier)
+    data = store.volumes.directory("data")
+    before = os.stat(data).st_ino
+    store.volumes.fill("data", image_with(store, {"v/f": b"x"}), "/v")
+    assert os.listdir(data) == ["f"]
+    assert os.stat(data).st_ino == before
+
+
+@pytest.mark.parametrize("target", ["/", "/none", "/file", "/up", "/abs"])
+def test_volume_is_filled_from_directories_of_the_image_alone(store: Store, target: str) -> None:
+    store.volumes.create("data")
+    links = {
+        "up": Entry("up", "symlink", link="../../../../../../tmp"),
+        "abs": Entry("abs", "symlink", link=str(store.paths.root)),
+    }
+    store.volumes.fill("data", image_with(store, {"file": b"x", **links}), target)
+    assert os.listdir(store.volumes.directory("data")) == []
+
+
+def test_volumes_of_a_container_that_is_gone_are_forgotten_unless_others_have_them(
+    store: Store,
+) -> None:
+    for name in ("own", "shared"):
+        store.volumes.create(name, anonymous=True)
+        store.volumes.directory(name)
+    add_container(store)
+    store.volumes.use("shared", BOX)
+    gone = store.volumes.forget_unused(["own", "shared", "nope"])
+    assert gone == ["own"]
+    assert store.volumes.clear(gone) > 0
+    assert [path.name for path in store.paths.volumes.iterdir()] == ["shared"]

@@ -55,7 +55,7 @@ _IGNORED = (
     "attestation-inline", "attestation-prefix", "buildinfo", "buildinfo-attrs", "oci-artifact",
     "prefer-nondist-layers", "registry.insecure", "context",
 )  # fmt: skip
-"""What only matters to attestations, to pushing, or to older builders."""
+"""What only matters to attestations, or to older builders."""
 
 _KNOWN: Mapping[str, tuple[str, ...]] = {
     "cacheonly": (),
@@ -75,8 +75,6 @@ def outputs_of(options: Parsed, session: Session) -> tuple[Output, ...]:
 
     Raises UsageError.
     """
-    if options.flag("push"):
-        raise _no_pushing()
     _check_attestations(options)
     annotations = tuple(
         each for text in options.texts("annotation") for each in annotations_of(text)
@@ -86,6 +84,8 @@ def outputs_of(options: Parsed, session: Session) -> tuple[Output, ...]:
         for text in options.texts("output")
         if text
     ]
+    if options.flag("push"):
+        outputs = _pushed(outputs, annotations)
     in_store = any(isinstance(output, ImageOutput) for output in outputs)
     if (options.flag("load") and outputs and not in_store) or (annotations and not outputs):
         outputs.append(ImageOutput(annotations=annotations))
@@ -180,8 +180,6 @@ class _Reader:
             raise self._error(f"type {self._type} has no attribute {key!a}{similar}")
 
     def output(self) -> Output:
-        if self._type == "registry" or self._flag("push"):
-            raise _no_pushing()
         if self._type == "cacheonly":
             return CacheOnly()
         if self._type == "local":
@@ -204,6 +202,8 @@ class _Reader:
             dangling_name_prefix=self._attributes.get("dangling-name-prefix", ""),
             # The second is how BuildKit spells it.
             dangling_name_empty_only=self._flag(only) or self._flag("danging-name-empty-only"),
+            push=self._flag("push", self._type == "registry"),
+            push_by_digest=self._flag("push-by-digest"),
         )
 
     def _archive(self, form: dict[str, Any]) -> ArchiveOutput:
@@ -346,12 +346,14 @@ def _boolean(text: str) -> bool | None:
         return None
 
 
-def _no_pushing() -> UsageError:
-    return UsageError(
-        "build does not push images to a registry",
-        hint="write an archive (-o type=oci,dest=image.tar) and copy it there with another tool, "
-        "such as skopeo or crane",
-    )
+def _pushed(outputs: list[Output], annotations: tuple[Annotation, ...]) -> list[Output]:
+    """What --push makes of outputs: images are pushed; there is one more if none is an image."""
+    found: list[Output] = [
+        each.replace(push=True) if isinstance(each, ImageOutput) else each for each in outputs
+    ]
+    if not any(isinstance(each, ImageOutput) for each in found):
+        found.append(ImageOutput(annotations=annotations, push=True))
+    return found
 
 
 def _check_attestations(options: Parsed) -> None:

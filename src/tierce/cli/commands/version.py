@@ -43,17 +43,42 @@ def run(options: Parsed, session: Session) -> int:
 
 
 def document() -> Struct:
-    """Who asks for the version of the server gets that of the client, which does its work."""
+    """Who asks for the version of the server gets that of the client, which does its work.
+
+    There is no interface of a daemon, and so no version of one.
+    """
     make: type[Struct] = load_module("tierce.cli.format.values").Struct
+    platform = make("client.PlatformInfo", {"Name": "tierce"})
     common = {
+        "Platform": platform,
         "Version": tierce.__version__,
+        "ApiVersion": "",
+        "GitCommit": "",
+        "BuildTime": "",
         "Os": "linux",
         "Arch": architecture(),
         "KernelVersion": os.uname().release,
         "PythonVersion": python_version(),
     }
-    client = make("system.clientVersion", {**common, "Context": "default"})
-    server = make("system.serverVersion", common)
+    names = {"APIVersion": "ApiVersion"}
+    client = make(
+        "system.clientVersion",
+        {**common, "DefaultAPIVersion": "", "Context": "default"},
+        aliases=names,
+    )
+    component = make(
+        "system.ComponentVersion",
+        {
+            "Name": "Engine",
+            "Version": tierce.__version__,
+            "Details": {name: common[name] for name in ("Os", "Arch", "KernelVersion")},
+        },
+    )
+    server = make(
+        "system.serverVersion",
+        {**common, "MinAPIVersion": "", "Components": [component], "Experimental": False},
+        aliases=names,
+    )
     return make("system.versionInfo", {"Client": client, "Server": server})
 
 

@@ -8,6 +8,8 @@ from tierce.cli.format.printing import quoted, shown
 from tierce.cli.format.values import (
     MISSING,
     FormatError,
+    Headers,
+    Method,
     NilPointer,
     StringMap,
     Struct,
@@ -182,7 +184,10 @@ class Evaluator:
             return self.call_function(dot, first, call, arguments, final)
         if isinstance(first, nodes.Field | nodes.Variable | nodes.Chain):
             has_arguments = bool(arguments) or final is not NO_FINAL
-            return self.operand(dot, first, has_arguments=has_arguments)
+            found = self.operand(dot, first, has_arguments=has_arguments)
+            if isinstance(found, Method):
+                return self.call_method(dot, found, arguments, final)
+            return found
         if not isinstance(first, nodes.Pipeline):
             self.node = first
         if arguments or final is not NO_FINAL:
@@ -241,6 +246,8 @@ class Evaluator:
             return MISSING
         if value is None:
             raise self.error(f"nil pointer evaluating interface {{}}.{name}")
+        if isinstance(value, Struct | Headers) and name in value.methods:
+            return Method(name, value.methods[name])
         if isinstance(value, Struct):
             if name in value:
                 if has_arguments:
@@ -293,6 +300,16 @@ class Evaluator:
         except CallError as error:
             self.node = call
             raise self.error(f"error calling {node.name}: {error}") from None
+
+    def call_method(
+        self, dot: object, method: Method, arguments: Sequence[nodes.Node], final: object
+    ) -> object:
+        given = len(arguments) + (final is not NO_FINAL)
+        if given != 1:
+            raise self.error(f"wrong number of args for {method.name}: want 1 got {given}")
+        if arguments:
+            return method.call(str(self.argument(dot, arguments[0], "string")))
+        return method.call(str(self.checked(final, "string")))
 
     def logic(
         self, dot: object, name: str, arguments: Sequence[nodes.Node], final: object

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tierce.cli.format.values import FormatError, Struct
+from tierce.cli.format.values import FormatError, Headers, Struct
 from tierce.cli.format.width import display_width
 from tierce.cli.table import load_module
 
@@ -42,7 +42,7 @@ def render_rows(
         parts = [template.execute(row) for row in rows]
         if not is_table:
             return "".join(f"{part}\n" for part in parts)
-        headline = template.headline(dict(headers))
+        headline = template.headline(Headers(headers))
     except FormatError as error:
         raise FormatError(f"template parsing error: {error.message}") from None
     everything = "\n".join([headline, *parts])

@@ -16,10 +16,11 @@ The nil forms exist because templates and JSON show them: an empty `Cmd` is `[]`
 from __future__ import annotations
 
 from tierce.errors import TierceError
+from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from typing import Final
 
 
@@ -68,10 +69,11 @@ class Struct:
     `fields` are by their names in JSON; a value may be a function without arguments, which is
     called when somebody asks for it. `aliases` gives the names that fields have in Go, where they
     differ. Those in `omitted` are left out of JSON while they are empty. `escape_html` is for
-    structs that docker writes with JSON's `<`, `>` and `&` escaped.
+    structs that docker writes with JSON's `<`, `>` and `&` escaped. `methods` take one text, and
+    are not in JSON.
     """
 
-    __slots__ = ("aliases", "escape_html", "fields", "omitted", "type_name")
+    __slots__ = ("aliases", "escape_html", "fields", "methods", "omitted", "type_name")
 
     def __init__(
         self,
@@ -81,12 +83,14 @@ class Struct:
         aliases: Mapping[str, str] | None = None,
         omitted: frozenset[str] = frozenset(),
         escape_html: bool = False,
+        methods: Mapping[str, Callable[[str], object]] | None = None,
     ) -> None:
         self.type_name = type_name
         self.fields = fields
         self.aliases = aliases or {}
         self.omitted = omitted
         self.escape_html = escape_html
+        self.methods = methods or {}
 
     def __contains__(self, name: str) -> bool:
         return self.aliases.get(name, name) in self.fields
@@ -99,6 +103,21 @@ class Struct:
         """The names and values that JSON has, in order."""
         pairs = [(name, self[name]) for name in self.fields]
         return [(name, value) for name, value in pairs if value or name not in self.omitted]
+
+
+class Method(Value):
+    """A method of a struct by its name, to be called with one text."""
+
+    name: str
+    call: Callable[[str], object]
+
+
+class Headers(dict[str, object]):
+    """The headers of a table by the names of fields; a label's is the last part of its name."""
+
+    methods: Mapping[str, Callable[[str], object]] = {
+        "Label": lambda name: name.rpartition(".")[2].replace("-", " ").replace("_", " ")
+    }
 
 
 def type_name(value: object) -> str:

@@ -51,6 +51,19 @@ def with_rights(request: RunRequest, options: Parsed, session: Session) -> RunRe
     return request.replace(rights=rights if rights != Rights() else None)
 
 
+def changes_of(options: Parsed) -> tuple[Resources, int]:
+    """What the flags of `update` ask for, and the billionths of a processor in that.
+
+    Raises UsageError.
+    """
+    changes = Resources.of(limits.group_limits_of(options)).replace(
+        memory_reservation=options.integer("memory-reservation"),
+        pids=_pids(options.integer("pids-limit")),
+        blkio_weight=options.integer("blkio-weight"),
+    )
+    return changes, _billionths(options.text("cpus"))
+
+
 def rights_of(options: Parsed) -> tuple[Rights, tuple[str, ...]]:
     """What the flags ask for, and warnings about those that mean nothing any more.
 

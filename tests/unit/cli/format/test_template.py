@@ -166,3 +166,19 @@ def test_text_outside_actions_comes_out_as_it_is(text: str) -> None:
 @given(st.text())
 def test_text_as_a_constant_comes_out_as_it_is(text: str) -> None:
     assert outcome("{{" + quoted(text) + "}}", {}) == {"output": text}
+
+
+def test_method_takes_one_text_and_is_not_in_json() -> None:
+    labels = {"a.b": "x"}
+    value = Struct("main.Row", {"Name": "n"}, methods={"Label": lambda name: labels.get(name, "")})
+    assert Template('{{.Label "a.b"}}|{{"a.b" | .Label}}|{{.Label "no"}}').execute(value) == "x|x|"
+    assert Template('{{if eq (.Label "a.b") "x"}}yes{{end}}').execute(value) == "yes"
+    assert Template("{{json .}}").execute(value) == '{"Name":"n"}'
+    for text, complaint in (
+        ("{{.Label}}", "wrong number of args for Label: want 1 got 0"),
+        ('{{.Label "a" "b"}}', "wrong number of args for Label: want 1 got 2"),
+        ("{{.Label 1}}", "expected string; found 1"),
+        ('{{.Other "a"}}', "can't evaluate field Other"),
+    ):
+        with pytest.raises(FormatError, match=complaint):
+            Template(text).execute(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tierce.cli.flags import Command, Flag, Parsed
 from tierce.cli.running.request import environment_of
 from tierce.cli.session import Session
+from tierce.cli.table import load_module
 from tierce.client.processes import ExecRequest, Processes
 from tierce.errors import ContainerError
 
@@ -49,6 +50,10 @@ def run(options: Parsed, session: Session) -> int:
         detach_keys=options.text("detach-keys"),
     )
     session.stdout.flush()
+    if request.privileged:
+        rights = load_module("tierce.client.rights")  # few commands want any
+        for warning in rights.missing(rights.Rights(), privileged=True):
+            session.warn(f"WARNING: {warning}")
     try:
         return Processes(session.store).execute(name, request)
     except ContainerError as error:

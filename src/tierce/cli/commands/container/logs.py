@@ -43,7 +43,6 @@ COMMAND = Command(
 
 
 def run(options: Parsed, session: Session) -> int:
-    times = options.flag("timestamps")
     containers = Containers(session.store)
     name = options.arguments[0]
     details = shown_details(containers.log_details(name)) if options.flag("details") else None
@@ -52,14 +51,16 @@ def run(options: Parsed, session: Session) -> int:
         since=time_of(options.text("since")),
         until=time_of(options.text("until")),
         tail=tail_of(options.text("tail")),
-        joined=not times and details is None,
+        joined=True,
+        times=options.flag("timestamps"),
+        prefix=b"" if details is None else f"{details} ".encode(),
     )
-    print_logs(session, containers.logs(name, asked), times=times, details=details)
+    print_logs(session, containers.logs(name, asked))
     return 0
 
 
 def shown_details(found: dict[str, str]) -> str:
-    """`name=value,…`, as in the query of an address.."""
+    """`name=value,…`, as in the query of an address."""
     from urllib.parse import quote_plus  # 6 ms, for a rare flag
 
     return ",".join(f"{quote_plus(name)}={quote_plus(found[name])}" for name in sorted(found))

@@ -81,6 +81,7 @@ def run(options: Parsed, session: Session) -> int:
 def row(view: ContainerView, containers: Containers, *, truncate: bool) -> Struct:
     state = view.state
     mounts = mount_names(state)
+    labels = dict(state.labels)
     return Struct(
         "formatter.ContainerContext",
         {
@@ -101,6 +102,7 @@ def row(view: ContainerView, containers: Containers, *, truncate: bool) -> Struc
             "Status": lambda: status_of(view),
         },
         escape_html=True,
+        methods={"Label": lambda name: labels.get(name, "")},
     )
 
 
