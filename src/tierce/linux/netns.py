@@ -54,6 +54,18 @@ def create(settings: Mapping[str, str] = SETTINGS) -> int:
     return made[0]
 
 
+def may_forward() -> bool:
+    """Whether the machine forwards IPv4 packets, or can be told to."""
+    path = "/proc/sys/net/ipv4/ip_forward"
+    if os.access(path, os.W_OK):
+        return True
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().strip() == "1"
+    except OSError:
+        return False
+
+
 def _enable_loopback() -> None:
     # `socket` takes 4 ms to import, which is more than all the rest here.
     import _socket

@@ -62,6 +62,8 @@ class BridgeNetwork:
             return "it needs CAP_NET_ADMIN and CAP_SYS_ADMIN"
         if not userns.in_first():
             return "this is not root of the machine, but of a user namespace"
+        if not netns.may_forward():
+            return "this machine may not forward packets (net.ipv4.ip_forward is 0, and read-only)"
         return ""
 
     def attach(

@@ -11,7 +11,7 @@ from typing import TypeVar
 import pytest
 
 from tierce.errors import ContainerError, RuntimeUnavailable
-from tierce.linux import namespaces
+from tierce.linux import mounts, namespaces
 from tierce.runtime.endpoints import Endpoint, EndpointRequest, Note, Notes
 from tierce.runtime.network import BridgeNetwork
 from tierce.runtime.ports import PortRequest, Published
@@ -190,6 +190,21 @@ def test_plugin_that_is_missing_is_named_with_its_package(
     monkeypatch.setattr("tierce.runtime.cni._DIRECTORIES", str(tmp_path))
     with pytest.raises(RuntimeUnavailable, match="apt-get install containernetworking-plugins"):
         network.attach("one", "", EndpointRequest())
+
+
+def test_machine_that_may_not_forward_packets_has_no_bridge(network: BridgeNetwork) -> None:
+    def work() -> str:
+        namespaces.unshare(namespaces.CLONE_NEWNS)
+        namespaces.make_private()
+        Path("/proc/sys/net/ipv4/ip_forward").write_text("0")
+        mounts.mount("/proc/sys", "/proc/sys", None, mounts.MS_BIND)
+        read_only = mounts.MS_BIND | mounts.MS_REMOUNT | mounts.MS_RDONLY
+        mounts.mount(None, "/proc/sys", None, read_only)
+        return network.unavailable()
+
+    with Machine() as machine:
+        assert machine.call(network.unavailable) == ""
+        assert "net.ipv4.ip_forward is 0, and read-only" in machine.call(work)
 
 
 def test_lock_without_a_note_goes_unless_it_is_held(tmp_path: Path) -> None:
