@@ -94,9 +94,9 @@ COMMANDS = {
 
 WITHOUT_NAMESPACE = frozenset(
     (
-        *("context inspect", "context ls", "context show", "context use"),
-        # mmdebstrap makes a namespace of its own, and mounts in it what it needs.
-        *("image bootstrap", "image history", "image inspect", "image ls", "image tag", "login", "logout", "search", "version"),
+        *("context inspect", "context ls", "context show", "context use", "image history"),
+        *("image inspect", "image ls", "image tag", "login", "logout", "search", "version"),
+        "image bootstrap",  # mmdebstrap makes a namespace of its own, and mounts in it
     )
 )
 """What ordinary users do to rows of the store alone, or to nothing: it needs no privilege."""

@@ -78,3 +78,7 @@ def test_what_is_no_command_is_refused_with_the_nearest(
 def test_aliases_in_the_group_come_first() -> None:
     assert table.aliases("image ls") == ["image list", "images"]
     assert table.aliases("image inspect") == []
+
+
+def test_what_users_do_without_a_namespace_are_commands() -> None:
+    assert table.WITHOUT_NAMESPACE < table.COMMANDS.keys()
