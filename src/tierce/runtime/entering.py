@@ -240,6 +240,7 @@ def _become(
             os._exit(1)
         os.setsid()
         os.umask(0o022)
+        _keep_for_ourselves()
         cgroups.enter_with_thread(groups)
         entered.enter()
         for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python, and that is inherited
@@ -255,3 +256,12 @@ def _become(
         os.write(tells, str(reason).encode(errors="replace"))
     finally:
         os._exit(127)
+
+
+def _keep_for_ourselves() -> None:
+    """Has no descriptor passed on that whoever has called us left open."""
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            os.set_inheritable(int(name), False)
+        except OSError:  # the one by which the directory was read
+            continue
