@@ -68,6 +68,7 @@ def entry() -> NoReturn:
     and freeing what a build with a large context has in memory takes longer than the build.
     """
     import_quickly(tierce)
+    _keep_descriptors()
     # Commands live for milliseconds and make objects that last: few of them are worth a search.
     gc.set_threshold(100_000, 50, 100)
     _prepare_streams()
@@ -183,6 +184,16 @@ def failed(error: BaseException, command: Command, *, debug: bool) -> int:
     if isinstance(error, UsageError):
         return command.usage_status
     return error.exit_code if isinstance(error, TierceError) else 1
+
+
+def _keep_descriptors() -> None:
+    """No program that we start gets what whoever has called us left open."""
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if int(name) > 2:
+                os.set_inheritable(int(name), False)
+        except OSError:  # the one by which the directory was read
+            continue
 
 
 def _prepare_streams() -> None:

@@ -67,6 +67,9 @@ _MOUNTABLE_IN_PROC = frozenset(
 )
 """Files that only tell of the machine; programs are shown others there."""
 
+_PROCESSES = frozenset({"self", "thread-self"})
+"""Names in /proc for who looks."""
+
 _SECCOMP_FILTER = "run.oci.seccomp_bpf_data"
 """Annotation of crun: a filter that is compiled already, as text in base 64."""
 
@@ -253,6 +256,17 @@ def check_target(target: str) -> None:
     """
     if f"{target}/".startswith("/proc/") and target not in _MOUNTABLE_IN_PROC:
         raise ContainerError(f"mount at {target}: it is inside /proc")
+
+
+def check_directory(path: str) -> None:
+    """Refuse a working directory that the runtime would come to by a magic link of /proc.
+
+    `/proc/self/fd/7` is what the runtime has open there, and may be a directory of the machine
+    (CVE-2024-21626). Links in the path have been followed. Raises ContainerError.
+    """
+    first, _, rest = path.removeprefix("/proc/").partition("/")
+    if path.startswith("/proc/") and rest and (first in _PROCESSES or first.isdecimal()):
+        raise ContainerError(f"working directory {path}: it may be outside of the container")
 
 
 def _namespaces(isolation: Isolation) -> Iterator[str]:

@@ -102,6 +102,7 @@ def write_bundle(
             root.make_directory(path)
     for path in spec.directories:
         root.make_directory(path)
+    bundle.check_directory(root.resolve(spec.process.cwd))
     root.make_directory(spec.process.cwd, uid=identity.uid, gid=identity.gid)
     if not (spec.binds or spec.secrets):
         executable.check(spec.process, root.status)
