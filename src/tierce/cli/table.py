@@ -23,6 +23,7 @@ GROUPS = {
     "container": "Manage containers",
     "context": "Manage contexts",
     "image": "Manage images",
+    "manifest": "Manage image manifests and manifest lists",
     "network": "Manage networks",
     "system": "Manage the store as a whole",
     "volume": "Manage volumes",
@@ -62,6 +63,7 @@ COMMANDS = {
     "context use": "Set the current docker context",
     "image bootstrap": "Make a Debian or Ubuntu base image from its package archive",
     "image build": "Build an image from a Dockerfile",
+    "image copy": "Copy an image from one registry to another",
     "image history": "Show the history of an image",
     "image import": "Import the contents from a tarball to create a filesystem image",
     "image inspect": "Display detailed information on one or more images",
@@ -70,14 +72,21 @@ COMMANDS = {
     "image prune": "Remove unused images",
     "image pull": "Download an image from a registry",
     "image push": "Upload an image to a registry",
+    "image referrers": "List what refers to an image in its registry",
     "image rm": "Remove one or more images",
     "image save": "Save one or more images to a tar archive (streamed to STDOUT by default)",
+    "image tags": "List the tags of a repository in its registry",
     "image tag": "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE",
     "inspect": "Return low-level information on objects of the store",
     "login": "Authenticate to a registry",
     "logout": "Log out from a registry",
     "network inspect": "Display detailed information on one or more networks",
     "network ls": "List networks",
+    "manifest annotate": "Add additional information to a local image manifest",
+    "manifest create": "Create a local manifest list for annotating and pushing to a registry",
+    "manifest inspect": "Display an image manifest, or manifest list",
+    "manifest push": "Push a manifest list to a repository",
+    "manifest rm": "Delete one or more manifest lists from local storage",
     "search": "Search Docker Hub for images",
     "system check": "Verify the store, and repair what can be repaired",
     "system df": "Show disk usage",
@@ -96,6 +105,8 @@ WITHOUT_NAMESPACE = frozenset(
     (
         *("context inspect", "context ls", "context show", "context use", "image history"),
         *("image inspect", "image ls", "image tag", "login", "logout", "search", "version"),
+        *("image referrers", "image tags", "manifest annotate", "manifest create"),
+        *("manifest inspect", "manifest rm"),
         "image bootstrap",  # mmdebstrap makes a namespace of its own, and mounts in it
     )
 )
@@ -146,6 +157,7 @@ ALIASES = {
     "stats": "container stats",
     "stop": "container stop",
     "tag": "image tag",
+    "tag ls": "image tags",
     "top": "container top",
     "unpause": "container unpause",
     "volume list": "volume ls",
@@ -172,6 +184,12 @@ def find(words: Sequence[str]) -> Found:
     `words` begins with a word that is not a flag.
     """
     first = words[0]
+    if first in ALIASES:
+        # `tag` is a command, and `tag ls` another one.
+        longer = ALIASES.get(" ".join(words[:2]))
+        if longer is not None:
+            return Found(longer, tuple(words[2:]))
+        return Found(ALIASES[first], tuple(words[1:]))
     if first in GROUPS or any(alias.startswith(f"{first} ") for alias in ALIASES):
         if len(words) < 2 or words[1] in {"--help", "-h"}:
             if first not in GROUPS:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 
 from tierce.distribution.failures import Unreachable
-from tierce.distribution.intake import Intake, Spoiled
+from tierce.distribution.intake import Arrival, Intake, Spoiled
 from tierce.distribution.progress import Step
 from tierce.distribution.transport import ATTEMPTS
 from tierce.errors import Cancelled, DigestMismatch, LayerError, NotFound, RegistryError
+from tierce.oci.digest import Digest, new_hash
 from tierce.oci.media_types import is_layer
 from tierce.store.failures import reported, store_error
 
@@ -21,12 +22,21 @@ if TYPE_CHECKING:
     from tierce.distribution.repository import Repository
     from tierce.distribution.transport import Answer
     from tierce.oci.descriptor import Descriptor
-    from tierce.oci.digest import Digest
     from tierce.store import Store
 
 _BUFFER = 1 << 20
 _TRIES = 2
 """How often content is fetched that turns out to be another: a line may have spoiled it."""
+
+
+class _Unread:
+    """In the place of an intake, where nobody reads what comes."""
+
+    def __init__(self, size: int) -> None:
+        self.arrival = Arrival(size)
+
+    def check(self) -> None:
+        pass
 
 
 class Downloader:
@@ -69,6 +79,42 @@ class Downloader:
                         raise
         self._report(Step("Pull complete", name))
 
+    def fetch_blob(self, blob: Descriptor) -> None:
+        """Have a blob in the store as it is, verified, whatever is in it.
+
+        Raises as `fetch`. Kept by the current lease alone.
+        """
+        with self._store.transfers.incoming(blob.digest, self._remote.cancelled) as path:
+            if self._store.blobs.has(blob.digest):
+                return
+            for attempt in range(_TRIES):
+                try:
+                    self._fetch_blob(path, blob)
+                    return
+                except DigestMismatch:
+                    self._store.transfers.discard(blob.digest)
+                    if attempt == _TRIES - 1:
+                        raise
+
+    def _fetch_blob(self, path: str, blob: Descriptor) -> None:
+        with reported(f"keep download of {blob.digest}"):
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._receive(file, blob, _Unread(blob.size))
+            digester = new_hash(blob.digest.algorithm)
+            at = 0
+            while chunk := os.pread(file, _BUFFER, at):
+                digester.update(chunk)
+                at += len(chunk)
+        finally:
+            os.close(file)
+        actual = Digest.from_hash(digester)
+        if actual != blob.digest:
+            raise Spoiled(
+                f"blob {blob.digest.short}", expected=str(blob.digest), actual=str(actual)
+            )
+        self._store.blobs.adopt_file(path, blob.digest, blob.size, blob.media_type)
+
     def is_here(self, layer: Descriptor, diff_id: Digest) -> bool:
         """Whether the content of a layer is in the store, in whichever form."""
         blobs = self._store.blobs
@@ -96,7 +142,7 @@ class Downloader:
         if layer.digest != diff_id:
             self._store.blobs.set_diff_id(layer.digest, diff_id)
 
-    def _receive(self, file: int, layer: Descriptor, intake: Intake) -> None:
+    def _receive(self, file: int, layer: Descriptor, intake: Intake | _Unread) -> None:
         """Append to the file what it lacks."""
         there = os.fstat(file).st_size
         if there > layer.size:

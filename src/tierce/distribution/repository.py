@@ -7,7 +7,7 @@ from tierce.errors import DigestMismatch, InvalidValue, NotFound, RegistryError
 from tierce.oci import media_types
 from tierce.oci.digest import Digest
 from tierce.oci.document import load_object
-from tierce.oci.manifest import SIZE_LIMIT
+from tierce.oci.manifest import SIZE_LIMIT, Index, parse
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from tierce.distribution.registry import Registry
     from tierce.distribution.transport import Answer, FileBody
+    from tierce.oci.descriptor import Descriptor
 
 MANIFEST_TYPES = (
     media_types.OCI_INDEX,
@@ -278,6 +279,34 @@ class Repository:
             raise NotFound(
                 "repository", self.name, f"list tags of {self.name}: repository name not known"
             ) from error
+
+    def referrers(self, digest: Digest, artifact_type: str = "") -> tuple[Descriptor, ...]:
+        """The manifests whose subject has the digest, of one type or all; none if none is known.
+
+        Where a registry has no list of them, they are in an index whose tag is made of the digest
+        (distribution-spec, "Unavailable Referrers API").
+        """
+        with self.registry.ask(
+            "GET",
+            f"{self._base}/referrers/{digest}",
+            self._pull,
+            headers={"Accept": media_types.OCI_INDEX},
+            expected=(200, 400, 404, 405),
+        ) as answer:
+            raw = answer.read(SIZE_LIMIT) if answer.status == 200 else b""
+        if not raw:
+            try:
+                raw = self.get_manifest(f"{digest.algorithm}-{digest.hex}").raw
+            except NotFound:
+                return ()
+        index = parse(raw, media_types.OCI_INDEX)
+        if not isinstance(index, Index):
+            raise RegistryError(f"list referrers of {self.name}@{digest}: there is no index")
+        return tuple(
+            each
+            for each in index.manifests
+            if not artifact_type or each.artifact_type == artifact_type
+        )
 
 
 def pages(registry: Registry, target: str, scopes: tuple[str, ...]) -> Iterator[bytes]:
