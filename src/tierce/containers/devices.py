@@ -50,7 +50,7 @@ def find(source: str, target: str, access: str) -> list[DeviceNode]:
         if not found:
             raise _failure(source, "there are no devices in it")
         return found
-    node = _node(status, target)
+    node = _node(status, target, real)
     if node is None:
         raise _failure(source, "not a device node")
     return [node]
@@ -68,12 +68,12 @@ def _below(directory: str, target: str) -> Iterator[DeviceNode]:
             if entry.name not in {"pts", "shm", "fd", "mqueue", ".lxc", ".lxd-mounts", ".udev"}:
                 yield from _below(entry.path, path)
         elif entry.name != "console":
-            node = _node(entry.stat(follow_symlinks=False), path)
+            node = _node(entry.stat(follow_symlinks=False), path, entry.path)
             if node is not None:
                 yield node
 
 
-def _node(status: os.stat_result, path: str) -> DeviceNode | None:
+def _node(status: os.stat_result, path: str, source: str) -> DeviceNode | None:
     kind = _KINDS.get(stat.S_IFMT(status.st_mode))
     if kind is None:
         return None
@@ -85,6 +85,7 @@ def _node(status: os.stat_result, path: str) -> DeviceNode | None:
         stat.S_IMODE(status.st_mode),
         status.st_uid,
         status.st_gid,
+        source,
     )
 
 

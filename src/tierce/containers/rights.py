@@ -12,7 +12,7 @@ from tierce.containers.following import Running
 from tierce.containers.state import ContainerState
 from tierce.containers.sweep import find, settle
 from tierce.errors import Conflict, ContainerError, NotFound, UsageError
-from tierce.linux import cgroups, resources, support
+from tierce.linux import cgroups, resources, support, userns
 from tierce.linux.process import CAPABILITIES, bounding_capabilities, start_time
 from tierce.linux.resources import Resources
 from tierce.runtime import capabilities, init, profiles
@@ -123,6 +123,7 @@ def prepared(
     resources.check(rights.limits)
     _check_words(rights)
     _check_network(rights, network)
+    _check_shared(rights)
     joined = {kind: _named_by_id(store, getattr(rights, kind)) for kind in ("pid", "ipc")}
     rights = rights.replace(**joined)
     limits, warnings = support.adapt(rights.limits, support.detect(), whole_cpus=rights.cpus > 0)
@@ -200,9 +201,27 @@ def _check_network(rights: Rights, network: str) -> None:
             raise UsageError(f'sysctl "{name}" not allowed in host network namespace')
 
 
+def _check_shared(rights: Rights) -> None:
+    """Refuses what the user namespace of an ordinary user lets nobody join, or end."""
+    for kind in ("pid", "ipc"):
+        mode = getattr(rights, kind)
+        shared = mode.startswith(OF_CONTAINER) or (kind, mode) == ("pid", HOST)
+        if shared and not userns.in_first():
+            raise ContainerError(
+                f"--{kind} {mode}: users cannot, whose containers are each in a user namespace of "
+                "their own",
+                hint="run both as root, or leave it out",
+            )
+
+
+def _can_raise_limits() -> bool:
+    """The kernel asks for this capability in the first user namespace alone."""
+    return _NEEDED_FOR_PRIORITY in bounding_capabilities() and userns.in_first()
+
+
 def _check_ulimits(rights: Rights) -> None:
     """Raising a hard limit needs a capability that not even root need have."""
-    if not rights.ulimits or _NEEDED_FOR_PRIORITY in bounding_capabilities():
+    if not rights.ulimits or _can_raise_limits():
         return
     import resource  # for these few alone
 
@@ -211,21 +230,21 @@ def _check_ulimits(rights: Rights) -> None:
         if own != resource.RLIM_INFINITY and not 0 <= hard <= own:
             wanted = "unlimited" if hard < 0 else str(hard)
             raise ContainerError(
-                f"set ulimit {name} to {wanted}: this machine does not give "
-                f"{_NEEDED_FOR_PRIORITY} to tierce, whose own limit is {own}"
+                f"set ulimit {name} to {wanted}: tierce has no {_NEEDED_FOR_PRIORITY} on this "
+                f"machine, and its own limit is {own}"
             )
 
 
 def _check_oom_score(rights: Rights) -> None:
     """Lowering the score needs the same capability."""
-    if not rights.oom_score_adj or _NEEDED_FOR_PRIORITY in bounding_capabilities():
+    if not rights.oom_score_adj or _can_raise_limits():
         return
     with open("/proc/self/oom_score_adj", encoding="ascii") as file:
         own = int(file.read())
     if rights.oom_score_adj < own:
         raise ContainerError(
-            f"set oom score adj to {rights.oom_score_adj}: this machine does not give "
-            f"{_NEEDED_FOR_PRIORITY} to tierce, whose own score is {own}"
+            f"set oom score adj to {rights.oom_score_adj}: tierce has no {_NEEDED_FOR_PRIORITY} on "
+            f"this machine, and its own score is {own}"
         )
 
 

@@ -124,7 +124,7 @@ def write_bundle(
     if spec.network >= 0:
         _join_network(config, root, spec.network)
     if pins is not None:
-        pins.apply(config, root)
+        pins.apply(config, root, makes_nodes=space is None)
     if space is not None:
         unprivileged.adapt(config, space)
     with open(f"{private}/config.json", "w", encoding="utf-8") as file:

@@ -27,7 +27,10 @@ _NAMESPACE_FILES = {"ipc": "ipc", "pid": "pid", "network": "net", "uts": "uts"}
 
 
 class DeviceNode(Value):
-    """A device as the container sees it. `kind` is "c" or "b", `mode` without the file's type."""
+    """A device as the container sees it. `kind` is "c" or "b", `mode` without the file's type.
+
+    `source` is where the host has it.
+    """
 
     path: str
     kind: str
@@ -36,6 +39,7 @@ class DeviceNode(Value):
     mode: int = 0o666
     uid: int = 0
     gid: int = 0
+    source: str = ""
 
 
 class Joined(Value):
@@ -104,11 +108,13 @@ class Particulars(Value):
         specification: dict[str, Any],
         namespaces: Mapping[str, str],
         memory: str,
+        *,
+        makes_nodes: bool = True,
     ) -> None:
         """Changes a specification with docker's defaults.
 
         `namespaces` are the paths of what is `joined`, by kind, and `memory` that of a /dev/shm
-        that goes with it.
+        that goes with it. `makes_nodes` is as in `Pins.apply`.
         """
         process, linux = specification["process"], specification["linux"]
         self._apply_namespaces(specification, namespaces)
@@ -124,7 +130,9 @@ class Particulars(Value):
             linux["readonlyPaths"] = []
         if self.sysctls:
             linux["sysctl"] = {**linux.get("sysctl", {}), **dict(self.sysctls)}
-        if self.devices:
+        if self.devices and not makes_nodes:
+            specification["mounts"] += [_mounted_node(node) for node in self.devices]
+        elif self.devices:
             own = {node.path for node in self.devices}
             others = [node for node in linux.get("devices", []) if node["path"] not in own]
             linux["devices"] = [*others, *(_oci_node(node) for node in self.devices)]
@@ -151,6 +159,15 @@ class Particulars(Value):
             elif source := other or (_SHM if "ipc" in self.shared else ""):
                 mount.update(type="bind", source=source, options=["rbind", "rprivate"])
             return
+
+
+def _mounted_node(node: DeviceNode) -> dict[str, Any]:
+    return {
+        "destination": node.path,
+        "type": "bind",
+        "source": node.source,
+        "options": ["bind", "rprivate", "nosuid", "noexec"],
+    }
 
 
 def _oci_node(node: DeviceNode) -> dict[str, Any]:
@@ -195,8 +212,14 @@ class Pins:
                 os.close(descriptor)
         self._namespaces, self._memory = {}, -1
 
-    def apply(self, specification: dict[str, Any], root: ContainerRoot) -> None:
-        """Changes a specification with docker's defaults; to be called once."""
+    def apply(
+        self, specification: dict[str, Any], root: ContainerRoot, *, makes_nodes: bool = True
+    ) -> None:
+        """Changes a specification with docker's defaults; to be called once.
+
+        Where the runtime cannot make device nodes, as for an ordinary user, those of the host
+        are mounted.
+        """
         flags = mounts.AT_EMPTY_PATH | mounts.OPEN_TREE_CLONE | mounts.OPEN_TREE_CLOEXEC
         paths = {
             kind: root.attach(mounts.open_tree(descriptor, "", flags), directory=False)
@@ -204,7 +227,7 @@ class Pins:
         }
         memory, self._memory = self._memory, -1
         shm = root.attach(memory, directory=True) if memory >= 0 else ""
-        self._particulars.apply(specification, paths, shm)
+        self._particulars.apply(specification, paths, shm, makes_nodes=makes_nodes)
 
 
 def clone_mount_of(other: Joined, path: str) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import select
+import stat
 
 from tierce.errors import ContainerError
 from tierce.lean import signal
@@ -84,7 +85,15 @@ def adapt(config: dict[str, Any], space: UserNamespace) -> None:
         mount
         for mount in config["mounts"]
         # Groups that nobody may make are of no use, and showing them takes more than that.
-        if space.groups or (mount["destination"], mount["type"]) != (_CGROUPS, "cgroup")
+        if (space.groups or (mount["destination"], mount["type"]) != (_CGROUPS, "cgroup"))
+        # Nor may users mount the host's message queues.
+        and ("ipc" in kinds or mount["type"] != "mqueue")
+    ]
+    # The runtime shows nodes of the machine instead of making them: there may be none.
+    config["linux"]["devices"] = [
+        node
+        for node in config["linux"].get("devices", [])
+        if _device_at(node["path"]) == (node["type"], node["major"], node["minor"])
     ]
     for mount in config["mounts"]:
         if mount["type"] == "devpts" and space.gids <= 5:
@@ -93,6 +102,15 @@ def adapt(config: dict[str, Any], space: UserNamespace) -> None:
             # sysfs shows what a network namespace has; the host's is not this user's.
             mount |= {"type": "bind", "source": _SYS}
             mount["options"] = ["rbind", "rprivate", "nosuid", "noexec", "nodev", "ro"]
+
+
+def _device_at(path: str) -> tuple[str, int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    kind = {stat.S_IFCHR: "c", stat.S_IFBLK: "b"}.get(stat.S_IFMT(status.st_mode))
+    return None if kind is None else (kind, os.major(status.st_rdev), os.minor(status.st_rdev))
 
 
 def _ids(count: int) -> str:

@@ -112,6 +112,15 @@ def test_the_rest() -> None:
     assert process["apparmorProfile"] == "mine"
 
 
+def test_devices_are_mounted_where_nodes_cannot_be_made() -> None:
+    specification = copy.deepcopy(USUAL)
+    node = DeviceNode("/dev/x", "c", 1, 3, source="/dev/null")
+    Particulars(devices=(node,)).apply(specification, {}, "", makes_nodes=False)
+    assert "devices" not in specification["linux"]
+    mount = specification["mounts"][-1]
+    assert (mount["destination"], mount["source"]) == ("/dev/x", "/dev/null")
+
+
 def test_namespace_of_a_process_that_has_ended_is_not_joined() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         started = start_time(process.pid)
