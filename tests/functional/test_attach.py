@@ -200,6 +200,12 @@ def test_what_does_not_run_is_not_attached_to(program: Tierce) -> None:
     assert message in program.run("attach", "term", status=1).stderr
 
 
+def test_run_without_a_terminal_of_ours_makes_nothing(program: Tierce) -> None:
+    found = program.run("run", "--rm", "-it", BASE, "true", status=125)
+    assert "the input device is not a TTY" in found.stderr
+    assert program.run("ps", "-aq").stdout == ""
+
+
 def test_container_of_somebodys_foreground_says_where_its_streams_are(program: Tierce) -> None:
     with program.start("run", "--name", "it", BASE, "sh", "-c", "echo ready; sleep 600") as front:
         assert line_of(front) == "ready\n"

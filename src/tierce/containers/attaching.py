@@ -126,6 +126,8 @@ def run_attached(
     Unless that `must` be, it is run as by `run` where it could not outlive us: without conmon, and
     in the place of a failed step. Raises as `create` and `start`.
     """
+    used = streams or Streams()
+    _check_terminal(used, needed=options.stdin and request.stdin and request.terminal)
     row = None
     with store.leases.ensure("container run"):
         source = find_source(store, request)
@@ -135,6 +137,11 @@ def run_attached(
     if row is None:
         return run(store, request, streams)
     return start_attached(store, row, options, streams)
+
+
+def _check_terminal(streams: Streams, *, needed: bool) -> None:
+    if needed and not os.isatty(streams.stdin):
+        raise TierceError("the input device is not a TTY")
 
 
 def _has_monitor() -> bool:
@@ -157,8 +164,7 @@ class _Attachment:
         streams: Streams,
     ) -> None:
         stdin = options.stdin and state.stdin
-        if stdin and state.terminal and not os.isatty(streams.stdin):
-            raise TierceError("the input device is not a TTY")
+        _check_terminal(streams, needed=stdin and state.terminal)
         self._store = store
         self._stdin = stdin
         self._terminal = state.terminal
