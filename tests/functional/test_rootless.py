@@ -199,6 +199,27 @@ def test_limits_without_a_delegated_group_are_refused(rootless: Rootless) -> Non
         rootless.run("rm", "limited")
 
 
+def test_insecure_step_of_a_user_has_the_devices_that_there_are(
+    rootless: Rootless, tmp_path: Path
+) -> None:
+    text = f"FROM {BASE}\nRUN --security=insecure head -c 1 /dev/zero > /f && test -s /f\n"
+    context = rootless.give(write_context(tmp_path / "c", text), "insecure")
+    rootless.run("build", "-q", "--allow", "security.insecure", str(context))
+
+
+def test_running_container_is_committed_as_it_is(rootless: Rootless) -> None:
+    words = ("run", "-d", "--name", "live", "--network", "none", BASE, "sleep", "100")
+    rootless.run(*words)
+    with rootless.start("commit", "live") as process:
+        refused = outcome_of(process)
+    assert refused.status != 0
+    assert "no freezer" in refused.stderr
+    assert "hint: commit it while it runs: --pause=false" in refused.stderr
+    rootless.run("commit", "--pause=false", "live", "of-live")
+    assert rootless.run("run", "--rm", "--network", "none", "of-live", "true").status == 0
+    rootless.run("rm", "-f", "live")
+
+
 # Networks
 
 

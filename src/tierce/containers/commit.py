@@ -8,7 +8,7 @@ from tierce.containers.listing import PAUSED, view
 from tierce.containers.state import ContainerState
 from tierce.containers.stop import pause, unpause
 from tierce.containers.upper import open_upper
-from tierce.errors import Conflict, NotFound
+from tierce.errors import Conflict, ContainerError, NotFound
 from tierce.layer.changes import changed_items, live_changes
 from tierce.oci.config import ContainerConfig, History, ImageConfig
 from tierce.oci.descriptor import Descriptor
@@ -165,6 +165,9 @@ def _held_up(store: Store, row: ContainerRow) -> Iterator[None]:
     except Conflict:  # it has just ended, or somebody else holds it up
         yield
         return
+    except ContainerError as error:
+        error.hint = error.hint or "commit it while it runs: --pause=false"
+        raise
     try:
         yield
     finally:

@@ -51,6 +51,8 @@ def prune_images(
         while free := images.keys() - parents.values():
             for config in [each for each in images if each in free]:
                 image = images.pop(config)
+                if store.images.find(str(config)) is None:
+                    continue  # it went with that for another platform, whose name it had
                 if str(config) not in in_use and accept(image):
                     removed.append(store.images.remove(str(config), force=True))
                     parents.pop(config, None)

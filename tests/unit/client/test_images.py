@@ -228,6 +228,16 @@ def test_prune_takes_unnamed_images_or_all_that_are_unused(store: Store, images:
     assert listed(images) == ["used:latest"]
 
 
+def test_prune_takes_an_image_for_several_platforms_as_one(store: Store, images: Images) -> None:
+    here = add_image(store, architecture="amd64")
+    there = add_image(store, architecture="s390x")
+    add_index(store, "app", here, there)
+    add_index(store, "again", here, there)
+    pruned = images.prune(all=True)
+    assert {each for removed in pruned.removed for each in removed.deleted} == {here.id, there.id}
+    assert listed(images) == []
+
+
 def test_prune_spares_what_the_filters_do_not_let_go(store: Store, images: Images) -> None:
     keep = ContainerConfig(labels=(("keep", ""),))
     add_image(store, author="kept", config=keep)
