@@ -456,6 +456,7 @@ def test_more_processes_than_allowed_are_refused(program: Tierce, kind: str) -> 
         (("--oom-score-adj", "1001"), "range for oom score adj is [-1000, 1000]"),
         (("--ulimit", "nofile=9:1"), "ulimit soft limit must be less than or equal to hard limit"),
         (("--cgroup-parent", "../x"), "invalid cgroup parent"),
+        (("--cgroup-parent", "x\n/y"), "invalid cgroup parent"),
         (("--cpu-rt-runtime", "1000"), "does not support CPU real-time"),
     ],
 )

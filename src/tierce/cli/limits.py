@@ -99,7 +99,7 @@ def parse_ulimits(texts: list[str]) -> tuple[Ulimit, ...]:
 
 def parse_cgroup_parent(text: str) -> str:
     """A path below the root of each hierarchy. Raises UsageError."""
-    if "\0" in text or ".." in text.split("/"):
+    if not text.isprintable() or ".." in text.split("/"):
         raise UsageError(f"invalid cgroup parent: {text}", hint="a path without ..")
     return text
 
