@@ -22,8 +22,8 @@ from tierce.containers.relay import Insistence, Relay, SignalPipe, write_all
 from tierce.containers.request import RunRequest
 from tierce.containers.run import run
 from tierce.containers.start import ATTENDED, start
-from tierce.containers.state import RUNNING, ContainerState
-from tierce.containers.sweep import finish, lock_name
+from tierce.containers.state import CREATED, RUNNING, ContainerState
+from tierce.containers.sweep import find, finish, lock_name, remove
 from tierce.containers.terminal import RawMode, size_of
 from tierce.errors import RuntimeUnavailable, TierceError
 from tierce.runtime.monitor import ENDED, exit_status, find_monitor
@@ -136,7 +136,21 @@ def run_attached(
             row = create(store, request, source)
     if row is None:
         return run(store, request, streams)
-    return start_attached(store, row, options, streams)
+    try:
+        return start_attached(store, row, options, streams)
+    except BaseException:
+        _discard(store, row)
+        raise
+
+
+def _discard(store: Store, row: ContainerRow) -> None:
+    """Removes a container that goes with its end, and has not even begun."""
+    with store.locks.hold(lock_name(row.id)):
+        found = find(store, row.id)
+        if found is not None:
+            state = ContainerState.decode(found.state)
+            if state.remove and state.status == CREATED:
+                remove(store, found)
 
 
 def _check_terminal(streams: Streams, *, needed: bool) -> None:
@@ -220,15 +234,21 @@ class _Attachment:
             if self._relay(running, redraws=redraws):
                 self._leave(row)
                 return None
-            # conmon notes the status right after it has closed our connection, and then waits for
-            # the command that clears up. Whoever comes first does.
-            while exit_status(self._directory, row.id) is None:
-                if running.end < 0 or select.select([running.end], [], [], _POLL_SECONDS)[0]:
-                    running.await_end()
-                    break
-        self._finish(row)
+            with SignalPipe():  # who interrupts us now would leave to others what is nearly done
+                self._await_status(running, row)
+                self._finish(row)
         text = os.pread(self._ended, _CHUNK, 0)
         return int(text) if text else containers.stop.wait(self._store, row)
+
+    def _await_status(self, running: Running, row: ContainerRow) -> None:
+        """Waits for what conmon notes right after it has closed our connection.
+
+        It then waits for the command that clears up. Whoever comes first does.
+        """
+        while exit_status(self._directory, row.id) is None:
+            if running.end < 0 or select.select([running.end], [], [], _POLL_SECONDS)[0]:
+                running.await_end()
+                break
 
     def _leave(self, row: ContainerRow) -> None:
         """Leaves clearing up to conmon's command, unless that has relied on us already."""
