@@ -68,7 +68,7 @@ def test_process_ended_by_a_signal_gives_128_and_its_number(shared: Tierce) -> N
         ((BASE, "/etc/passwd"), 126, 'exec: "/etc/passwd": permission denied'),
         ((BASE, "/etc"), 126, 'exec: "/etc": is a directory'),
         (("-u", "nobody-there", BASE, "true"), 125, "unable to find user nobody-there"),
-        (("not-there:1", "true"), 125, "no such image"),
+        (("--pull", "never", "not-there:1", "true"), 125, "no such image"),
         (("--bogus", BASE), 125, "unknown flag: --bogus"),
         (("--network", "nowhere", BASE), 125, "network nowhere not found"),
         (("-w", "relative", BASE), 125, "it needs to be an absolute path"),
