@@ -15,6 +15,7 @@ from tierce.containers.request import HostPath, RunRequest
 from tierce.containers.state import RUNNING, ContainerState
 from tierce.containers.sweep import remove, sweep
 from tierce.errors import Conflict, ContainerError, NotFound, UsageError
+from tierce.linux import cgroups
 from tierce.linux.mounts import MountSpec
 from tierce.oci.config import ContainerConfig
 from tierce.oci.digest import Digest
@@ -230,6 +231,7 @@ def isolation_of(state: ContainerState, step: StepProcess = NO_STEP) -> Isolatio
         read_only=state.read_only,
         capabilities=capabilities.ALL if every else capabilities.DEFAULT,
         insecure=insecure,
+        cgroup_namespace=cgroups.is_unified(),  # docker's default
     )
 
 
@@ -255,6 +257,7 @@ def state_of(request: RunRequest, source: Source, identifier: str) -> ContainerS
         hostname=hostname,
         stdin=request.stdin,
         stdin_once=request.stdin and request.stdin_once,
+        attached=request.attached,
         terminal=request.terminal,
         network=request.network,
         ports=tuple(

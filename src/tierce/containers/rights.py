@@ -261,7 +261,6 @@ def particulars_of(store: Store, rights: Rights) -> Particulars:
     Raises ContainerError, NotFound, Conflict for a container that is to be joined.
     """
     nodes, rules = devices.find_all(rights.devices)
-    namespace = rights.cgroupns or default_cgroup_namespace()
     shared = [kind for kind in ("pid", "ipc", "uts") if getattr(rights, kind) == HOST]
     joined = [
         _join(store, kind, mode.removeprefix(OF_CONTAINER))
@@ -273,7 +272,6 @@ def particulars_of(store: Store, rights: Rights) -> Particulars:
         device_rules=(*rules, *rights.device_rules),
         shared=tuple(shared),
         joined=tuple(joined),
-        private=("cgroup",) if namespace == PRIVATE else (),
         sysctls=rights.sysctls,
         no_new_privileges=rights.no_new_privileges,
         unmasked=rights.unmasked,
@@ -286,7 +284,7 @@ def particulars_of(store: Store, rights: Rights) -> Particulars:
 
 def default_cgroup_namespace() -> str:
     """Docker's: a private one where there is version 2 alone."""
-    return PRIVATE if cgroups.detect().mode == "unified" else HOST
+    return PRIVATE if cgroups.is_unified() else HOST
 
 
 def _join(store: Store, kind: str, identifier: str) -> Joined:
@@ -314,6 +312,7 @@ def isolated(store: Store, state: ContainerState, isolation: Isolation) -> Isola
         capabilities=rights.granted(privileged=isolation.privileged),
         shm_size=rights.shm_size or isolation.shm_size,
         particulars=particulars_of(store, rights),
+        cgroup_namespace=(rights.cgroupns or default_cgroup_namespace()) == PRIVATE,
     )
 
 

@@ -71,6 +71,14 @@ class Cgroup(Value):
     directories: tuple[str, ...]
 
 
+def is_unified(root: str = "/sys/fs/cgroup") -> bool:
+    """Whether version 2 is mounted where all look for cgroups; see `detect` for all there is.
+
+    The root group has this file, and only in version 2 is it there.
+    """
+    return os.path.exists(f"{root}/cgroup.controllers")
+
+
 def detect(table: str = "/proc/self/mountinfo") -> CgroupSetup:
     """Reads the mounts; the same hierarchy mounted twice counts once."""
     found: dict[tuple[str, ...], CgroupMount] = {}

@@ -138,6 +138,7 @@ class Isolation(Value):
     insecure: bool = False
     shm_size: int = SHM_SIZE
     particulars: Particulars | None = None
+    cgroup_namespace: bool = False
 
     @property
     def device_rules(self) -> tuple[str, ...]:
@@ -273,6 +274,8 @@ def _namespaces(isolation: Isolation) -> Iterator[str]:
     yield from ("mount", "uts", "ipc", "pid")
     if not isolation.host_network:
         yield "network"
+    if isolation.cgroup_namespace:
+        yield "cgroup"
 
 
 def _default_mounts(isolation: Isolation) -> list[dict[str, Any]]:

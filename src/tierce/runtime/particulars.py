@@ -68,7 +68,7 @@ class Particulars(Value):
     """See the fields; the empty value is docker's default.
 
     `shared` are kinds of namespaces (as in the runtime specification) that are the host's,
-    `joined` those of other containers, `private` those that it has besides the usual ones.
+    `joined` those of other containers.
     `device_rules` are as in cgroup-v1/devices.rst, `sysctls` names with dots and values. An
     `unmasked` container sees all of /proc and /sys, and may write where the kernel lets it.
     `seccomp` is None for the default, "" for no filter, else the JSON of a profile in docker's
@@ -79,7 +79,6 @@ class Particulars(Value):
     device_rules: tuple[str, ...] = ()
     shared: tuple[str, ...] = ()
     joined: tuple[Joined, ...] = ()
-    private: tuple[str, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
     no_new_privileges: bool = False
     unmasked: bool = False
@@ -143,7 +142,6 @@ class Particulars(Value):
         linux = specification["linux"]
         other = {*self.shared, *namespaces}
         kept = [entry for entry in linux["namespaces"] if entry["type"] not in other]
-        kept += [{"type": kind} for kind in self.private]
         kept += [{"type": kind, "path": path} for kind, path in namespaces.items()]
         linux["namespaces"] = kept
         if "uts" in self.shared:

@@ -84,3 +84,10 @@ def test_thread_in_a_group_is_held_to_its_device_rules() -> None:
     assert [type(error) for error in errors] == [PermissionError]
     open("/dev/zero", "rb").close()
     assert not any(os.path.exists(directory) for directory in group.directories)
+
+
+def test_version_2_alone_is_known_by_its_root(tmp_path: Path) -> None:
+    assert not cgroups.is_unified(str(tmp_path))
+    (tmp_path / "cgroup.controllers").touch()
+    assert cgroups.is_unified(str(tmp_path))
+    assert cgroups.is_unified() == (cgroups.detect().mode == "unified")

@@ -63,3 +63,16 @@ def test_devices(ours: dict[str, Any]) -> None:
     opened = {(rule["major"], rule.get("minor")) for rule in rules if "major" in rule}
     theirs = {(rule["major"], rule.get("minor")) for rule in DOCKERS["devices"]}
     assert opened - theirs == {(1, 7), (5, 2), (136, None)}
+
+
+def test_namespace_of_groups_is_private_where_it_is_asked_for() -> None:
+    found = bundle.make_spec(
+        ProcessSpec(("true",)),
+        Identity(),
+        root="/root",
+        isolation=Isolation("name", cgroup_namespace=True),
+        grantable=(),
+        seccomp=SeccompPolicy(),
+    )
+    kinds = sorted(entry["type"] for entry in found["linux"]["namespaces"])
+    assert kinds == sorted([*DOCKERS["namespaces"], "cgroup"])

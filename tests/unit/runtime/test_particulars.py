@@ -85,7 +85,6 @@ def test_the_rest() -> None:
     found = applied(
         Particulars(
             devices=(DeviceNode("/dev/x", "c", 10, 229, 0o600, 1, 2),),
-            private=("cgroup",),
             sysctls=(("net.core.somaxconn", "5"),),
             no_new_privileges=True,
             unmasked=True,
@@ -105,7 +104,6 @@ def test_the_rest() -> None:
             "gid": 2,
         }
     ]
-    assert "cgroup" in kinds(found)
     assert (linux["maskedPaths"], linux["readonlyPaths"]) == ([], [])
     assert linux["sysctl"] == {"net.core.somaxconn": "5"}
     assert (process["noNewPrivileges"], process["oomScoreAdj"]) == (True, -5)
