@@ -289,3 +289,22 @@ def test_container_whose_terminal_is_gone_lives_on(program: Tierce) -> None:
         terminal.close()
     assert status(program, "it") == "running"
     program.run("exec", "it", "true")
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (("create",), "false true true false"),
+        (("create", "-i"), "true true true true"),
+        (("create", "-i", "-a", "stderr"), "false false true false"),
+        (("run", "-d", "-i"), "false false false false"),
+        (("run",), "false true true false"),
+    ],
+)
+def test_inspect_says_which_streams_were_to_be_ours(
+    program: Tierce, words: tuple[str, ...], shown: str
+) -> None:
+    program.run(*words, "--name", "it", BASE, "true")
+    fields = ("AttachStdin", "AttachStdout", "AttachStderr", "StdinOnce")
+    form = " ".join(f"{{{{.Config.{field}}}}}" for field in fields)
+    assert program.run("inspect", "-f", form, "it").stdout == f"{shown}\n"

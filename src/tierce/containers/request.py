@@ -63,8 +63,9 @@ class RunRequest(Value):
     where there can be none. `exposed` holds "80/tcp"; `address` and `mac` are for the interface;
     an address in `hosts` may be "host-gateway", this machine as the container sees it. `stdin`: the
     process reads our standard input, and has no more when we have no more, if that is given only
-    `stdin_once`. `remove`: nothing is left of the container when it has ended.
-    `stop_timeout` is in seconds, None for the usual ten, -1 for ever. `rights` are None for the
+    `stdin_once`. `attached` are the streams ("stdin" …) that `inspect` says were to be ours.
+    `remove`: nothing is left of the container when it has ended. `stop_timeout` is in seconds, None
+    for the usual ten, -1 for ever. `rights` are None for the
     defaults of docker; what `health` leaves empty is the image's.
     """
 
@@ -78,6 +79,7 @@ class RunRequest(Value):
     user: str = ""
     stdin: bool = False
     stdin_once: bool = False
+    attached: tuple[str, ...] = ()
     terminal: bool = False
     remove: bool = False
     binds: tuple[HostPath, ...] = ()

@@ -63,6 +63,7 @@ class ContainerState(Value):
     hostname: str = ""
     stdin: bool = False
     stdin_once: bool = False
+    attached: tuple[str, ...] = ()
     terminal: bool = False
     network: str = "default"
     ports: tuple[tuple[int, str, str, int, int], ...] = ()

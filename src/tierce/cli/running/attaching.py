@@ -33,10 +33,16 @@ def attached_streams(options: Parsed) -> frozenset[str]:
     return frozenset({"stdout", "stderr"}) | ({"stdin"} if options.flag("interactive") else set())
 
 
+def attached_of(options: Parsed) -> tuple[str, ...]:
+    """Those streams in order; none for a container that is to begin in the background."""
+    if options.given("detach") and options.flag("detach"):
+        return ()
+    return tuple(sorted(attached_streams(options)))
+
+
 def attaches_stdin(options: Parsed) -> bool:
     """Whether the end of our input is to be that of the container's."""
-    streams = attached_streams(options)
-    return "stdin" in streams and not (options.given("detach") and options.flag("detach"))
+    return "stdin" in attached_of(options)
 
 
 def check(options: Parsed) -> None:

@@ -57,6 +57,7 @@ def request_of(options: Parsed, environ: Mapping[str, str]) -> RunRequest:
         user=options.text("user"),
         stdin=options.flag("interactive"),
         stdin_once=attaching.attaches_stdin(options),
+        attached=attaching.attached_of(options),
         terminal=options.flag("tty"),
         remove=options.flag("rm"),
         labels=tuple((name, value or "") for name, value in options.pairs("label")),
