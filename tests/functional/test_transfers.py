@@ -484,3 +484,63 @@ def test_two_pulls_at_once_fetch_each_layer_once(
     ]
     layers = [each for each in gets if manifest["Id"] not in each]
     assert len(layers) == len(set(layers)) == len(manifest["RootFS"]["Layers"])
+
+
+# Caches of builds
+
+
+def ran(shown: str) -> list[str]:
+    """Which steps ran, of those that say so."""
+    return re.findall(r"^#\d+ [\d.]+ (step-\w+)$", shown, re.MULTILINE)
+
+
+def cache_context(directory: Path) -> Path:
+    text = f"FROM {BASE} AS first\nRUN echo step-one; echo 1 >/first\nFROM {BASE}\n"
+    text += "COPY --from=first /first /one\nRUN echo step-two; echo 2 >/two\n"
+    return write_context(directory, text)
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_cache_goes_to_a_registry_and_comes_from_it(
+    tierce: Tierce, base_archive: Path, other: Tierce, tmp_path: Path, name: str, mode: str
+) -> None:
+    context = cache_context(tmp_path / "context")
+    other.run("load", "-q", "-i", str(base_archive))
+    first = tierce.build(context, "-t", "app", f"--cache-to=type=registry,ref={name}:c,mode={mode}")
+    assert sorted(ran(first.stderr)) == ["step-one", "step-two"]
+    assert "exporting cache to registry" in first.stderr
+    second = other.build(context, "-t", "app", f"--cache-from=type=registry,ref={name}:c")
+    assert ran(second.stderr) == []
+    [here] = json.loads(tierce.run("image", "inspect", "app").stdout)
+    [there] = json.loads(other.run("image", "inspect", "app").stdout)
+    assert here["Id"] == there["Id"]
+    assert other.output("app", "cat", "/one", "/two") == "1\n2\n"
+
+
+def test_cache_in_an_image_of_a_registry_is_used(
+    tierce: Tierce, base_archive: Path, other: Tierce, tmp_path: Path, name: str
+) -> None:
+    context = cache_context(tmp_path / "context")
+    other.run("load", "-q", "-i", str(base_archive))
+    tierce.build(context, "--push", "-t", name, "--cache-to=type=inline")
+    second = other.build(context, "-t", "app", f"--cache-from={name}")
+    assert ran(second.stderr) == []
+    assert other.output("app", "cat", "/two") == "2\n"
+
+
+def test_cache_that_is_nowhere_is_a_warning(tierce: Tierce, tmp_path: Path, name: str) -> None:
+    context = cache_context(tmp_path / "context")
+    shown = tierce.build(context, f"--cache-from=type=registry,ref={name}:absent")
+    assert f"import cache from {name}:absent: manifest for {name}:absent not found" in shown.stderr
+    assert sorted(ran(shown.stderr)) == ["step-one", "step-two"]
+
+
+def test_cache_that_cannot_be_written_fails_unless_that_is_ignored(
+    tierce: Tierce, tmp_path: Path
+) -> None:
+    context = cache_context(tmp_path / "context")
+    flag = "--cache-to=type=registry,ref=127.0.0.1:1/x"
+    failed = tierce.build(context, flag, status=1)
+    assert "connect to" in failed.stderr
+    ignored = tierce.build(context, f"{flag},ignore-error=true")
+    assert "ignored (ignore-error)" in ignored.stderr

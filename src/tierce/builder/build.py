@@ -106,7 +106,9 @@ class _Build:
         if request.outputs:
             export.check_outputs(request.outputs)
         if request.cache_from or request.cache_to or request.explain:
-            self._caching = builder.caching.Caching(store, request, listener, self._secrets)
+            self._caching = builder.caching.Caching(
+                *(store, request, listener, self._secrets, self._cancelled)
+            )
 
     def run(self) -> BuildResult:
         definition = self._read_definition()
@@ -132,6 +134,8 @@ class _Build:
 
     def close(self) -> None:
         """Leave nothing that was only needed to build."""
+        if self._caching is not None:
+            self._caching.close()
         if self._named is not None:
             self._named.forget(self._image_id)
 

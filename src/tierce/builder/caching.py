@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+
 from tierce import export
+from tierce.distribution.settings import Settings
 from tierce.solver.progress import StepExplained
 from tierce.worker.components import without
 from tierce.worker.explaining import explain_misses
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from threading import Event
 
     from tierce.builder.request import BuildRequest
     from tierce.export.cache.imports import ImportedRecords
+    from tierce.export.cache.registry import CacheRegistries
     from tierce.oci.platform import Platform
     from tierce.solver.cache import Outcome
     from tierce.solver.progress import Listener
@@ -29,6 +34,7 @@ class Caching:
         request: BuildRequest,
         listener: Listener,
         secrets: Sequence[str] = (),
+        cancelled: Event | None = None,
     ) -> None:
         """`secrets` are values that nobody is told. Raises BuildError for a directory that cannot
         be written to.
@@ -37,6 +43,8 @@ class Caching:
         self._store = store
         self._request = request
         self._listener = listener
+        self._cancelled = cancelled
+        self._registries: CacheRegistries | None = None
         self._imported: ImportedRecords | None = None
         self._outcomes: Sequence[Outcome] = ()
         self._newest = store.records.newest()
@@ -48,7 +56,9 @@ class Caching:
         sources = self._request.cache_from
         if not sources:
             return self._store.records
-        self._imported = export.cache.import_caches(self._store, sources, platform, self._listener)
+        self._imported = export.cache.import_caches(
+            self._store, sources, platform, self._listener, self._reached()
+        )
         return self._imported
 
     def solved(self, outcomes: Sequence[Outcome]) -> None:
@@ -85,7 +95,29 @@ class Caching:
                 self._request.cache_to,
                 imported,
                 self._listener,
+                self._reached(),
             )
+
+    def close(self) -> None:
+        """Let go of registries. Idempotent."""
+        registries, self._registries = self._registries, None
+        if registries is not None:
+            registries.close()
+
+    def _reached(self) -> Callable[[], CacheRegistries] | None:
+        """What reaches registries, when it is called; None where that is forbidden."""
+        environment = dict(self._request.environment)
+        if Settings.of(environment or os.environ).offline:
+            return None
+
+        def reach() -> CacheRegistries:
+            if self._registries is None:
+                self._registries = export.cache.CacheRegistries(
+                    self._store, environment, self._cancelled
+                )
+            return self._registries
+
+        return reach
 
 
 class DiscreetRecords:

@@ -14,8 +14,10 @@ from tierce.export.cache.options import (
     CacheImage,
     DirectoryExport,
     InlineExport,
+    RegistryExport,
 )
 from tierce.export.outputs import COMPRESSIONS, GZIP, Compression
+from tierce.oci.reference import Reference
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from tierce.cli.flags import Parsed
     from tierce.export.cache.options import CacheExport, CacheSource
 
-_LATER = ("registry", "gha", "s3", "azblob")
+_LATER = ("gha", "s3", "azblob")
 _HIGHEST_LEVELS = {"gzip": 9, "zstd": 22}
 _LEVEL_DIGITS = 3
 
@@ -59,8 +61,10 @@ def cache_exports(options: Parsed) -> tuple[CacheExport, ...]:
                 exports.append(InlineExport(ignore_error))
             elif kind == "local":
                 exports.append(_directory(text, attributes, ignore_error=ignore_error))
+            elif kind == "registry":
+                exports.append(_registry(text, attributes, ignore_error=ignore_error))
             else:
-                raise _unknown("cache-to", kind, "inline, local")
+                raise _unknown("cache-to", kind, "inline, local, registry")
     # As buildx has it: the argument that asked for such a cache before there was the flag.
     inline = dict(options.pairs("build-arg")).get("BUILDKIT_INLINE_CACHE") or ""
     if inline in TRUE and not any(isinstance(each, InlineExport) for each in exports):
@@ -76,7 +80,30 @@ def uncached_stages(options: Parsed) -> tuple[str, ...]:
     return tuple(name for text in texts for name in text.split(",") if name)
 
 
+def _registry(text: str, attributes: dict[str, str], *, ignore_error: bool) -> RegistryExport:
+    mode, compression = _form(attributes)
+    reference = _needed("cache-to", text, attributes, "ref")
+    try:
+        Reference.parse(reference)
+    except InvalidValue as error:
+        raise UsageError(f"invalid --cache-to: {text}: {error.message}") from error
+    return RegistryExport(reference, mode, compression, ignore_error)
+
+
 def _directory(text: str, attributes: dict[str, str], *, ignore_error: bool) -> DirectoryExport:
+    mode, compression = _form(attributes)
+    return DirectoryExport(
+        _needed("cache-to", text, attributes, "dest"),
+        attributes.get("tag", LATEST),
+        mode,
+        compression,
+        ignore_error,
+        _flag("cache-to", attributes, "reset"),
+    )
+
+
+def _form(attributes: dict[str, str]) -> tuple[str, Compression]:
+    """Mode and compression of a cache that is written."""
     mode = attributes.get("mode", MIN)
     if mode not in MODES:
         raise UsageError(f"invalid --cache-to: mode={mode}", hint=f"one of {MIN}, {MAX}")
@@ -89,14 +116,7 @@ def _directory(text: str, attributes: dict[str, str], *, ignore_error: bool) -> 
     level: int | None = None
     if "compression-level" in attributes:
         level = _level(kind, attributes["compression-level"])
-    return DirectoryExport(
-        _needed("cache-to", text, attributes, "dest"),
-        attributes.get("tag", LATEST),
-        mode,
-        Compression(kind, level, _flag("cache-to", attributes, "force-compression")),
-        ignore_error,
-        _flag("cache-to", attributes, "reset"),
-    )
+    return mode, Compression(kind, level, _flag("cache-to", attributes, "force-compression"))
 
 
 def _entries(flag: str, text: str) -> Iterator[tuple[str, dict[str, str]]]:

@@ -9,10 +9,12 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from tierce.export.cache.exports import check_exports, export_caches, inline_cache
     from tierce.export.cache.imports import import_caches
+    from tierce.export.cache.registry import CacheRegistries
 
-__all__ = ["check_exports", "export_caches", "import_caches", "inline_cache"]
+__all__ = ["CacheRegistries", "check_exports", "export_caches", "import_caches", "inline_cache"]
 
 _HOMES = {
+    "CacheRegistries": "registry",
     "check_exports": "exports",
     "export_caches": "exports",
     "import_caches": "imports",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from tierce.archive.source import open_archive
 from tierce.archive.staging import Staging
 from tierce.errors import ArchiveError, BuildError, InvalidValue, TierceError
-from tierce.export.cache.directory import CacheWriter, blob_of
+from tierce.export.cache.directory import CacheWriter
 from tierce.export.cache.document import (
     CACHE_CONFIG,
     CachedLayer,
@@ -14,13 +13,14 @@ from tierce.export.cache.document import (
 )
 from tierce.export.cache.imports import ImportedCache, ImportedRecord
 from tierce.export.cache.inline import encode_inline
-from tierce.export.cache.options import MAX, DirectoryExport, InlineExport
+from tierce.export.cache.options import MAX, DirectoryExport, InlineExport, RegistryExport
 from tierce.export.layers import layer_descriptors
 from tierce.oci.config import chain_ids
 from tierce.oci.descriptor import Descriptor
 from tierce.oci.digest import Digest
 from tierce.oci.manifest import Manifest
 from tierce.oci.media_types import OCI_MANIFEST, compressed_layer, layer_compression
+from tierce.oci.reference import Reference
 from tierce.solver.progress import VertexWarning
 from tierce.solver.reporting import reported_step
 from tierce.store.parallel import in_parallel
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tierce.export.cache.options import CacheExport
+    from tierce.export.cache.registry import CacheRegistries, RegistryWriter
     from tierce.export.outputs import Compression
     from tierce.solver.cache import Outcome
     from tierce.solver.progress import Listener
@@ -75,19 +76,21 @@ def export_caches(
     exports: Sequence[CacheExport],
     imported: Sequence[ImportedCache],
     listener: Listener,
+    registries: Callable[[], CacheRegistries] | None = None,
 ) -> None:
-    """Write the cache of a build, whose result is `snapshot`, to directories.
+    """Write the cache of a build, whose result is `snapshot`, to directories and registries.
 
     What is there already is not written again. Raises BuildError, StoreError, LayerError; with
     `ignore_error` it is a warning.
     """
     for export in exports:
-        if not isinstance(export, DirectoryExport):
+        if isinstance(export, InlineExport):
             continue
+        place = "registry" if isinstance(export, RegistryExport) else "client directory"
         try:
-            with reported_step("exporting cache to client directory", listener) as step:
-                _export(store, outcomes, snapshot, export, imported, step)
-                if export.reset:
+            with reported_step(f"exporting cache to {place}", listener) as step:
+                _export(store, outcomes, snapshot, export, imported, step, registries)
+                if isinstance(export, DirectoryExport) and export.reset:
                     _reset(store, export, step, listener)
         except TierceError as error:
             if not export.ignore_error:
@@ -136,9 +139,10 @@ def _export(
     store: Store,
     outcomes: Sequence[Outcome],
     snapshot: int | None,
-    export: DirectoryExport,
+    export: DirectoryExport | RegistryExport,
     imported: Sequence[ImportedCache],
     step: ReportedStep,
+    registries: Callable[[], CacheRegistries] | None,
 ) -> None:
     with step.part("preparing build cache for export"):
         results = _results(store, outcomes, snapshot, everything=export.mode == MAX)
@@ -148,8 +152,17 @@ def _export(
             return
     # A cache that is damaged is mostly written to where it came from: there it is mended.
     verify = any(cache.damaged for cache in imported)
-    with CacheWriter(export.path) as writer:
-        _write(store, writer, export.tag, results, blobs, step, verify=verify)
+    if isinstance(export, DirectoryExport):
+        with CacheWriter(export.path) as writer:
+            _write(store, writer, export.tag, results, blobs, step, verify=verify)
+        return
+    if registries is None:
+        raise BuildError(f"export cache to {export.reference}: there are no registries")
+    tag = Reference.parse(export.reference).with_default_tag().tag
+    if tag is None:
+        raise BuildError(f"export cache to {export.reference}: a cache is written under a tag")
+    with registries().writer(export.reference) as remote:
+        _write(store, remote, tag, results, blobs, step, verify=verify)
 
 
 def _reset(store: Store, export: DirectoryExport, step: ReportedStep, listener: Listener) -> None:
@@ -169,7 +182,7 @@ def _reset(store: Store, export: DirectoryExport, step: ReportedStep, listener: 
 
 def _write(
     store: Store,
-    writer: CacheWriter,
+    writer: CacheWriter | RegistryWriter,
     tag: str,
     results: Sequence[_Result],
     blobs: Mapping[Digest, _Blob],
@@ -301,15 +314,10 @@ class _Blob(Value):
     diff_id: Digest
     cache: ImportedCache | None = None
 
-    def write(self, store: Store, writer: CacheWriter) -> None:
+    def write(self, store: Store, writer: CacheWriter | RegistryWriter) -> None:
         """Raises BuildError, DigestMismatch, ArchiveError, StoreError."""
         if self.cache is not None:
-            with (
-                Staging(store) as staging,
-                open_archive(self.cache.path, staging) as archive,
-            ):
-                content = blob_of(archive, self.descriptor)
-                writer.write(self.descriptor, lambda sink: _all(content.chunks(), sink))
+            self.cache.copy(store, self.descriptor, writer)
         elif self.descriptor.digest == self.diff_id:
             writer.write(self.descriptor, lambda sink: store.layers.write_tar(self.diff_id, sink))
         else:

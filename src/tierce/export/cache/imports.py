@@ -15,10 +15,12 @@ from tierce.archive.source import open_archive
 from tierce.archive.staging import Staging
 from tierce.errors import (
     ArchiveError,
+    CredentialsError,
     DigestMismatch,
     InvalidValue,
     LayerError,
     NotFound,
+    RegistryError,
 )
 from tierce.export.cache.directory import blob_of, read_cache
 from tierce.export.cache.document import CacheDocument
@@ -32,8 +34,10 @@ TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tierce.export.cache.directory import CacheWriter
     from tierce.export.cache.document import CachedLayer, CachedRecord
     from tierce.export.cache.options import CacheSource
+    from tierce.export.cache.registry import CacheRegistries, RegistryWriter
     from tierce.oci.descriptor import Descriptor
     from tierce.oci.digest import Digest
     from tierce.oci.manifest import Manifest
@@ -44,7 +48,15 @@ if TYPE_CHECKING:
 
     Warn = Callable[[str], None]
 
-BROKEN = (ArchiveError, DigestMismatch, InvalidValue, LayerError, NotFound)
+BROKEN = (
+    ArchiveError,
+    CredentialsError,
+    DigestMismatch,
+    InvalidValue,
+    LayerError,
+    NotFound,
+    RegistryError,
+)
 """What a cache that is not sound raises; a full disk, or a store that fails, is another matter."""
 
 
@@ -101,6 +113,17 @@ class ImportedCache:
                 size = each.descriptor.size
                 step.status(str(each.descriptor.digest), size, size, finished=True)
         return sizes
+
+    def copy(self, store: Store, blob: Descriptor, writer: CacheWriter | RegistryWriter) -> None:
+        """Write a blob elsewhere, without its entering the store. Raises as `take`, BuildError."""
+        with Staging(store) as staging, open_archive(self.path, staging) as archive:
+            content = blob_of(archive, blob)
+
+            def fill(sink: Callable[[bytes | memoryview], object]) -> None:
+                for chunk in content.chunks():
+                    sink(chunk)
+
+            writer.write(blob, fill)
 
 
 class ImportedRecord(Value):
@@ -227,9 +250,16 @@ class ImportedRecords:
 
 
 def import_caches(
-    store: Store, sources: Sequence[CacheSource], platform: Platform, listener: Listener
+    store: Store,
+    sources: Sequence[CacheSource],
+    platform: Platform,
+    listener: Listener,
+    registries: Callable[[], CacheRegistries] | None = None,
 ) -> ImportedRecords:
-    """The records of the store, with those of caches; each that cannot be used is a warning."""
+    """The records of the store, with those of caches; each that cannot be used is a warning.
+
+    Without `registries`, only what is here is looked into.
+    """
 
     def warn(message: str) -> None:
         listener(VertexWarning("", message))
@@ -239,16 +269,24 @@ def import_caches(
         name = f"local:{source.path}" if isinstance(source, CacheDirectory) else source.reference
         with reported_step(f"importing cache manifest from {name}", listener):
             try:
-                caches.append(_open(store, source, name, platform))
+                caches.append(_open(store, source, name, platform, registries))
             except BROKEN as error:
                 hint = f" ({error.hint})" if error.hint else ""
                 warn(f"import cache from {name}: {error.message}{hint}")
     return ImportedRecords(store, caches, warn)
 
 
-def _open(store: Store, source: CacheSource, name: str, platform: Platform) -> ImportedCache:
-    if not isinstance(source, CacheDirectory):
-        return ImportedCache(name, read_inline(store, source, platform))
-    with Staging(store) as staging:
-        found = read_cache(source, staging)
-    return ImportedCache(name, found.document, source.path, found.manifest)
+def _open(
+    store: Store,
+    source: CacheSource,
+    name: str,
+    platform: Platform,
+    registries: Callable[[], CacheRegistries] | None,
+) -> ImportedCache:
+    if isinstance(source, CacheDirectory):
+        with Staging(store) as staging:
+            found = read_cache(source, staging)
+        return ImportedCache(name, found.document, source.path, found.manifest)
+    if registries is not None and store.images.find(source.reference, platform) is None:
+        return registries().read(source.reference, platform)
+    return ImportedCache(name, read_inline(store, source, platform))

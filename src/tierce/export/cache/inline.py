@@ -48,7 +48,7 @@ def read_inline(store: Store, source: CacheImage, platform: Platform) -> CacheDo
             "image",
             source.reference,
             "there is no such image in the store",
-            hint="load it first; caches are not fetched from registries yet",
+            hint="load it first",
         ) from error
     config = store.images.config(image)
     if not config.build_cache:

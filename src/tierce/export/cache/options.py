@@ -21,7 +21,10 @@ class CacheDirectory(Value):
 
 
 class CacheImage(Value):
-    """The cache inside an image of the store, by a name of the image."""
+    """The cache under a name: inside an image of the store or, without that, in its registry.
+
+    There it may be a cache of its own, or inside an image, too.
+    """
 
     reference: str
 
@@ -45,10 +48,19 @@ class DirectoryExport(Value):
     reset: bool = False
 
 
+class RegistryExport(Value):
+    """Write the cache to a registry, under a name; the rest as in `DirectoryExport`."""
+
+    reference: str
+    mode: str = MIN
+    compression: Compression = Compression(GZIP)
+    ignore_error: bool = False
+
+
 class InlineExport(Value):
     """Write the cache into the config of the resulting image, whose layers are all that it has."""
 
     ignore_error: bool = False
 
 
-CacheExport = DirectoryExport | InlineExport
+CacheExport = DirectoryExport | RegistryExport | InlineExport
