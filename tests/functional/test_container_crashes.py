@@ -93,7 +93,10 @@ def owners(program: Tierce) -> set[str]:
 
 def left(place: Place) -> list[str]:
     """What is there of containers that do not run, once a command has looked after them."""
-    running = owners(place.program)
+    try:
+        running = owners(place.program)
+    except (FileNotFoundError, ProcessLookupError) as error:
+        return [f"has just ended, or is left: {error}"]
     with Store.open(place.program.root) as store:
         paths = store.paths
     found = [*os.listdir(paths.detached)]
@@ -197,3 +200,14 @@ def test_number_of_a_process_that_another_has_got_is_not_taken_for_conmon(place:
         store.containers.set_state(identifier, changed, running=True)
     assert "Exited (137)" in program.run("ps", "-a").stdout
     assert left(place) == []
+
+
+def test_lock_of_a_container_that_is_gone_goes_when_nobody_holds_it(place: Place) -> None:
+    with Store.open(place.program.root) as store:
+        path = Path(store.paths.lock_files, f"container {'0' * 64}")
+        with store.locks.hold(path.name):
+            place.program.run("ps")
+            assert path.exists()
+    path.touch()
+    place.program.run("ps")
+    assert not path.exists()

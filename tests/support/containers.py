@@ -124,7 +124,8 @@ def nothing_outlives(program: Tierce) -> Iterator[SeenContainers]:
             for identifier in program.run("ps", "-aq", "--no-trunc").stdout.split():
                 program.run("rm", "-f", identifier)
         assert program.run("ps", "-a", "-q").stdout == ""
-        assert left_of(program, seen) == []
+        left = left_of(program, seen)
+        assert not left, "left behind by containers:\n" + "\n".join(left)
 
 
 def start(program: Tierce, *words: str, network: str = "none") -> str:

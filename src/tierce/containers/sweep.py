@@ -49,6 +49,12 @@ def sweep(store: Store) -> None:
     for identifier in _names(store.paths.detached).difference(running):
         _sweep_directory(store, identifier)
     leaving.sweep(store, running, lambda identifier: _sweep_network(store, identifier))
+    known = {lock_name(row.id) for row in rows}
+    for name in _names(store.paths.lock_files).difference(known):
+        if name.startswith(lock_name("")):
+            # Whoever was killed with the lock of a container that is gone has left its file.
+            with store.locks.try_hold(name):
+                pass
 
 
 def _names(directory: str) -> set[str]:
@@ -146,6 +152,24 @@ def clear_stubs(store: Store, row: ContainerRow) -> None:
         stubs.remove_written(store.snapshots.writable(active), path)
 
 
+def clear_points(store: Store, identifier: str) -> None:
+    """Removes what is left of a command that was killed while it had a container mounted.
+
+    For who holds the container's lock: nobody else has it mounted then (see `filesystem`). The
+    mounts have gone with the command; what remains are the empty places of them.
+    """
+    directory = f"{store.paths.mounts}/{identifier}"
+    if not os.path.isdir(directory):
+        return
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                os.rmdir(entry.path)
+            else:
+                os.unlink(entry.path)
+    os.rmdir(directory)
+
+
 def tell_end(directory: str, status: int) -> None:
     """Writes the exit status for those who wait, and have the file open."""
     try:
@@ -167,6 +191,7 @@ def remove(store: Store, row: ContainerRow, *, volumes: bool = False) -> None:
     if store.containers.set_removing(row.id, removing.encode()):
         detached.clear(f"{store.paths.detached}/{row.id}", row.id)
         leave(store, row.id)
+        clear_points(store, row.id)
         _remove_files(str(store.paths.container(row.id)))
         remove_row(store, row.id, [volume[0] for volume in state.volumes if volume[3] and volumes])
     if row.snapshot is None:

@@ -88,6 +88,7 @@ class Paths:
         self.reserve = f"{self._root}/reserve"
         self.collected = f"{self._root}/collected"
         self.leases = f"{self._root}/leases"
+        self.lock_files = f"{self._root}/locks"
         self.transfers = f"{self._root}/transfers"
         self.bundles = f"{self._run}/bundles"
         self.detached = f"{self._run}/containers"
@@ -108,7 +109,7 @@ class Paths:
         self.mounts = run / "mounts"
         self.runtime = run / "runtime.json"
         root = Path(self._root)
-        self.locks = root / "locks"
+        self.locks = Path(self.lock_files)
         self.blobs = root / "blobs"
         self.indexes = root / "indexes"
         self.snapshots = root / "snapshots"
