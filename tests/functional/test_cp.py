@@ -12,6 +12,7 @@ import pytest
 
 from support.leftovers import mounts_in_any_namespace
 from support.program import BASE, PROGRAM, Tierce
+from tierce.store import Store
 
 
 @pytest.fixture
@@ -57,6 +58,17 @@ def seen(program: Tierce, script: str) -> str:
     found = program.run("run", "--rm", "-u", "0", "seen", "sh", "-c", script).stdout
     program.run("rmi", "seen")
     return found
+
+
+def has_mounted(pid: int, points: Path) -> bool:
+    """Whether a thread of a process has something mounted there."""
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            if str(points) in (thread / "mounts").read_text():
+                return True
+        except OSError:  # it has ended
+            continue
+    return False
 
 
 def tar_of(program: Tierce, path: str) -> dict[str, tarfile.TarInfo]:
@@ -397,3 +409,19 @@ def test_copies_at_once_into_a_container_that_does_not_run_are_all_there(
     for thread in threads:
         thread.join()
     assert seen(program, "ls -d /f0 /f1 /f2 /f3 | wc -l") == "4\n"
+
+
+def test_command_that_is_killed_leaves_nothing_that_lasts(program: Tierce, here: Path) -> None:
+    """With the container mounted, as it waits for the tar on its standard input."""
+    box(program, running=False, words=("-v", "/deep/place", "-v", f"{here}:/bound:ro"))
+    process = program.start("cp", "-", "box:/tmp", stdin=subprocess.PIPE)
+    with Store.open(program.root) as store:
+        points = Path(store.paths.mounts)
+    while not has_mounted(process.pid, points):
+        assert process.poll() is None
+    process.kill()
+    process.communicate()
+    assert mounts_in_any_namespace(program.root) == []
+    cp(program, here, "file", "box:/tmp/after")
+    assert list(points.iterdir()) == []
+    assert seen(program, "cat /tmp/after") == "f\n"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from tierce.client.builds import Builds
     from tierce.client.cache import BuildCache
+    from tierce.client.container_files import ContainerFiles
     from tierce.client.containers import Containers
     from tierce.client.images import Images
     from tierce.client.networks import Networks
@@ -66,6 +67,12 @@ class Client:
     def networks(self) -> Networks:
         """List and inspect networks."""
         nouns: type[Networks] = _load("tierce.client.networks").Networks
+        return nouns(self.store)
+
+    @property
+    def container_files(self) -> ContainerFiles:
+        """Copy, compare, export and commit the files of containers."""
+        nouns: type[ContainerFiles] = _load("tierce.client.container_files").ContainerFiles
         return nouns(self.store)
 
     @property

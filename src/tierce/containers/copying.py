@@ -183,8 +183,8 @@ def _open_local_directory(path: str) -> int:
 def _local_target(target: str) -> Target:
     """A path of the host, through links that may lead nowhere."""
     path = _cleaned(target, os.getcwd())
-    parent = os.path.dirname(path.rstrip("/."))
-    if not os.path.exists(parent or "/"):
+    parent = os.path.dirname(os.path.normpath(path))
+    if not os.path.exists(parent):
         raise _refusal(f'invalid output path: directory "{parent}" does not exist')
     try:
         for _ in range(_LINKS_MAX):

@@ -13,7 +13,7 @@ from tierce.containers.create import bind_mount
 from tierce.containers.following import Running
 from tierce.containers.mounts import mounts_of
 from tierce.containers.state import ContainerState
-from tierce.containers.sweep import find, lock_name
+from tierce.containers.sweep import clear_points, find, lock_name
 from tierce.errors import ContainerError, NotFound
 from tierce.linux import mounts
 from tierce.linux.rootfs import open_in_root
@@ -83,7 +83,8 @@ def _mounted(store: Store, row: ContainerRow, function: Callable[[int], Result])
         raise ContainerError(f"open files of container {row.name}: it has none of its own")
     active = store.snapshots.get_active(row.snapshot)
     store.snapshots.reopen(active)
-    directory = f"{store.paths.mounts}/{os.urandom(8).hex()}"
+    clear_points(store, row.id)
+    directory = f"{store.paths.mounts}/{row.id}"
     os.mkdir(directory, 0o700)
     root = ContainerRoot(directory, _NAME)
     places: list[str] = []
