@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 
 from tierce.containers.processes import processes_of
 from tierce.errors import Conflict, RuntimeUnavailable, TierceError, UsageError
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 _USUAL = ("-ef",)
 _PID = "PID"
-_RENAMED = re.compile(r"\s+([^\s]*)=\s*(PID[^\s]*)")
+_RENAMED = r"\s+([^\s]*)=\s*(PID[^\s]*)"
 
 
 def top(store: Store, row: ContainerRow, options: Sequence[str]) -> list[list[str]]:
@@ -27,8 +26,10 @@ def top(store: Store, row: ContainerRow, options: Sequence[str]) -> list[list[st
     """
     if not row.running:
         raise Conflict(f"container {row.id} is not running")
+    import re  # 4 ms, which commands beside this one do not need
+
     options = tuple(word for text in options for word in text.split(" ")) or _USUAL
-    for name, title in _RENAMED.findall(f" {' '.join(options)}"):
+    for name, title in re.findall(_RENAMED, f" {' '.join(options)}"):
         # Another column of this title would be taken for the numbers.
         if name != "pid":
             raise UsageError(f'specifying "{name}={title}" is not allowed')
