@@ -10,19 +10,20 @@ from tierce.distribution.progress import Step, untold
 from tierce.distribution.tasks import run_all
 from tierce.distribution.upload import Uploader
 from tierce.errors import AccessDenied, InvalidValue, NotFound, RegistryError
+from tierce.oci.digest import Digest
+from tierce.oci.manifest import Index, parse
 from tierce.store.compressed import compressed_blob
 from tierce.store.origins import repositories_with
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tierce.distribution.progress import Report
     from tierce.distribution.remote import Remote
     from tierce.distribution.repository import Repository
     from tierce.oci.descriptor import Descriptor
-    from tierce.oci.digest import Digest
     from tierce.oci.platform import Platform
     from tierce.oci.reference import Reference
     from tierce.store import Store
@@ -128,26 +129,47 @@ class _Push:
         self._check_reachable()
         descriptors = self._push_blobs(target, layers)
         images = [image.with_layers(descriptors) for image in target.images]
-        name = self._reference.tag or str(self._reference.digest)
-        instead = None
-        if not target.index or self._is_impossible(target, images):
-            if target.index:
-                instead = target.digest
-            done = self._put(images[0], name if self._reference.tag else str(images[0].digest))
-            if remember:
-                self._remember(target.digest, images[0], move=not target.index)
+        if target.index and not self._is_impossible(target):
+            done = self._put_index(target, images)
         else:
-            for image in images:
-                self._put(image, str(image.digest))
-            self._repository.put_manifest(name, target.index, target.index_type)
-            done = Pushed(name, target.digest, len(target.index))
-            self._store.images.tag(
-                self._reference.replace(tag=None, digest=target.digest), target.digest
-            )
-        if instead is not None:
-            done = done.replace(instead=instead)
+            by_tag = self._reference.tag is not None
+            name = self._reference.tag or str(images[0].digest)
+            done = self._put(images[0], name if by_tag else str(images[0].digest))
+            if target.index:
+                done = done.replace(instead=target.digest)
+            if remember:
+                self._remember(images[:1])
+                self._name(target.digest, images[0].digest, move=not target.index)
         self._report(Step(f"digest: {done.digest} size: {done.size}", done.name))
         return done
+
+    def _put_index(self, target: Target, images: Sequence[Packed]) -> Pushed:
+        """The index, as it is or with the forms that its images have become."""
+        raw = target.index
+        became = {old.digest: new for old, new in zip(target.images, images)}
+        if any(old != new.digest for old, new in became.items()):
+            index = parse(raw, target.index_type)
+            assert isinstance(index, Index)
+            raw = index.replace(
+                manifests=tuple(
+                    each.replace(
+                        digest=became[each.digest].digest, size=len(became[each.digest].raw)
+                    )
+                    if each.digest in became
+                    else each
+                    for each in index.manifests
+                )
+            ).encode()
+        for image in images:
+            self._put(image, str(image.digest))
+        digest = Digest.of(raw, target.digest.algorithm)
+        # Without a tag, it is what the digest says now that names it.
+        name = self._reference.tag or str(digest)
+        self._repository.put_manifest(name, raw, target.index_type)
+        self._remember(images)
+        self._store.images.put_index(raw, target.index_type)
+        self._name(target.digest, digest, move=True)
+        return Pushed(name, digest, len(raw))
 
     def _check_reachable(self) -> None:
         """Before layers are compressed for nothing."""
@@ -259,11 +281,8 @@ class _Push:
             )
         return Pushed(name, image.digest, len(image.raw))
 
-    def _is_impossible(self, target: Target, images: list[Packed]) -> bool:
+    def _is_impossible(self, target: Target) -> bool:
         """Whether the index cannot be pushed: a part of it is neither here nor there."""
-        before = {image.digest for image in target.images}
-        if {image.digest for image in images} != before:
-            return True
         for descriptor in target.missing:
             try:
                 self._repository.head_manifest(str(descriptor.digest))
@@ -271,20 +290,25 @@ class _Push:
                 return True
         return False
 
-    def _remember(self, before: Digest, image: Packed, *, move: bool) -> None:
-        """The name means what the registry has under it, also by its digest."""
+    def _remember(self, images: Sequence[Packed]) -> None:
+        """Keep images in the forms that the registry has."""
         store = self._store
-        store.images.put(image.raw, image.raw_config, media_type=image.manifest.media_type)
-        for layer, descriptor in zip(image.layers, image.manifest.layers):
-            if layer.diff_id is not None and store.blobs.has(descriptor.digest):
-                store.blobs.set_diff_id(descriptor.digest, layer.diff_id)
-        with store.database.transaction():
-            if move and self._reference.tag and image.digest != before:
-                name = store.images.find_name(str(self._reference))
+        for image in images:
+            store.images.put(image.raw, image.raw_config, media_type=image.manifest.media_type)
+            for layer, descriptor in zip(image.layers, image.manifest.layers):
+                if layer.diff_id is not None and store.blobs.has(descriptor.digest):
+                    store.blobs.set_diff_id(descriptor.digest, layer.diff_id)
+
+    def _name(self, before: Digest, digest: Digest, *, move: bool) -> None:
+        """The name means what the registry has under it, also by its digest."""
+        images = self._store.images
+        with self._store.database.transaction():
+            if move and self._reference.tag and digest != before:
+                name = images.find_name(str(self._reference))
                 # Unless somebody has given it to another image meanwhile.
-                if name is not None and store.images.target(name) == before:
-                    store.images.tag(self._reference, image.digest)
-            store.images.tag(self._reference.replace(tag=None, digest=image.digest), image.digest)
+                if name is not None and images.target(name) == before:
+                    images.tag(self._reference, digest)
+            images.tag(self._reference.replace(tag=None, digest=digest), digest)
 
 
 def _topmost(image: Packed) -> tuple[Layer, ...]:
