@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tierce.errors import RuntimeUnavailable
-from tierce.runtime import bundle, probe
+from tierce.errors import RuntimeUnavailable, UsageError
+from tierce.runtime import bundle, probe, unprivileged
 from tierce.runtime.runtimes import Runtime
 from tierce.store.paths import Paths
 
@@ -73,7 +73,7 @@ def test_runtime_that_refuses_is_passed_over_and_its_reason_told(
 
 
 def test_another_program_is_probed_again(store_paths: Paths) -> None:
-    known = probe._fingerprint(probe._programs(os.environ["PATH"]))
+    known = probe._fingerprint(probe._programs(os.environ["PATH"]), unprivileged.detect())
     probe._remember(str(store_paths.runtime), known, Runtime("old", "/old", "0", ""))
     assert probe.choose_runtime(store_paths).name == "old"
     known[2] = []
@@ -91,3 +91,19 @@ def test_filter_that_the_runtime_does_not_take_is_not_used(
     monkeypatch.setattr(bundle, "_SECCOMP_FILTER", "unknown.annotation")
     runtime = probe._try("crun", programs["crun"], store_paths.bundles)
     assert runtime.seccomp_filter == ""
+
+
+def test_runtime_that_is_asked_for_is_used_and_remembered_beside_the_usual_one(
+    store_paths: Paths,
+) -> None:
+    programs = probe._programs(os.environ["PATH"])
+    for name in programs:
+        assert probe.choose_runtime(store_paths, name).name == name
+    assert probe.choose_runtime(store_paths).name == next(iter(programs))
+    assert Path(f"{store_paths.runtime}-{next(iter(programs))}").exists()
+
+
+@pytest.mark.parametrize("name", ["kata", "../crun", "/usr/bin/crun"])
+def test_runtime_that_is_not_known_is_refused(store_paths: Paths, name: str) -> None:
+    with pytest.raises(UsageError, match="unknown or invalid runtime name"):
+        probe.choose_runtime(store_paths, name)
