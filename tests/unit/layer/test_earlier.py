@@ -1,5 +1,6 @@
 """A layer that takes pieces of an earlier tar over has the bytes that it would have without."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,26 @@ def test_long_run_goes_through_buffers_of_any_alignment(tmp_path: Path) -> None:
     with earlier_layer(tmp_path, items) as earlier:
         assert write_layer(earlier.common(known(now, result)), made.extend) == result
     assert bytes(made) == tar
+
+
+def test_what_was_read_is_not_kept_in_memory_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = [file(f"{number:03}", bytes([number]) * 1_000_001) for number in range(30)]
+    _, result = written(items)
+    dropped: list[tuple[int, int]] = []
+
+    def note(descriptor: int, offset: int, length: int, advice: int) -> None:
+        assert advice == os.POSIX_FADV_DONTNEED
+        dropped.append((offset, length))
+
+    monkeypatch.setattr(os, "posix_fadvise", note)
+    with earlier_layer(tmp_path, items) as earlier:
+        assert write_layer(earlier.common(known(items, result)), None) == result
+    assert len(dropped) == 3
+    assert [offset for offset, _ in dropped] == [
+        sum(length for _, length in dropped[:number]) for number in range(3)
+    ]
 
 
 def test_tar_that_is_removed_meanwhile_is_still_read(tmp_path: Path) -> None:
