@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tierce.client.containers import Containers
     from tierce.client.images import Images
     from tierce.client.networks import Networks
+    from tierce.client.rights import Limits
+    from tierce.client.stats import Stats
     from tierce.client.system import System
     from tierce.client.volumes import Volumes
     from tierce.store import Store
@@ -61,6 +63,18 @@ class Client:
     def containers(self) -> Containers:
         """Run containers."""
         nouns: type[Containers] = _load("tierce.client.containers").Containers
+        return nouns(self.store)
+
+    @property
+    def limits(self) -> Limits:
+        """Change what containers may use."""
+        nouns: type[Limits] = _load("tierce.client.rights").Limits
+        return nouns(self.store)
+
+    @property
+    def stats(self) -> Stats:
+        """See what containers use."""
+        nouns: type[Stats] = _load("tierce.client.stats").Stats
         return nouns(self.store)
 
     @property
