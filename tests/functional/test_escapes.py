@@ -44,19 +44,20 @@ def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, objec
         process.terminate()
 
 
-def interpreter() -> list[str]:
-    """Flags that show a container, read-only, what this Python needs of the machine."""
-    paths = [os.path.realpath(sys.base_prefix), "/usr/lib"]
-    words = [f"{path}:{path}:ro" for path in dict.fromkeys(paths)]
-    words += [f"{os.path.realpath(path)}:{path}:ro" for path in ("/lib", "/lib64")]
-    words.append(f"{attacks.__file__}:/attacks.py:ro")
-    return [part for word in words for part in ("-v", word)]
-
-
 def attacked(program: Tierce, kind: str, victim: dict[str, object], *flags: str) -> dict[str, str]:
     """What became of all attempts in a container of this kind."""
     python = os.path.realpath(sys.executable)
-    words = [*flags, *interpreter(), "--network", "none", BASE, python, "-E", "-B", "/attacks.py"]
+    words = [
+        *flags,
+        *attacks.interpreter(),
+        "--network",
+        "none",
+        BASE,
+        python,
+        "-E",
+        "-B",
+        "/attacks.py",
+    ]
     words.append(json.dumps({**victim, "mark": victim["mark"]}))
     if kind == "foreground":
         said = program.run("run", "--rm", *words).stdout
@@ -109,7 +110,18 @@ def test_attempts_succeed_where_everything_is_allowed(
         f"print(json.dumps({{n: attacks.attempt(n, outside) for n in {HARMLESS!r}}}))"
     )
     python = os.path.realpath(sys.executable)
-    words = [*flags, *interpreter(), "--network", "none", BASE, python, "-E", "-B", "-c", script]
+    words = [
+        *flags,
+        *attacks.interpreter(),
+        "--network",
+        "none",
+        BASE,
+        python,
+        "-E",
+        "-B",
+        "-c",
+        script,
+    ]
     identifier = shared.run("run", "-d", *words, json.dumps(victim)).stdout.strip()
     shared.run("wait", identifier)
     found = json.loads(shared.run("logs", identifier).stdout)
@@ -196,7 +208,7 @@ print(tried, flush=True)
     runtimes = [Path(path) for path in programs if path]
     before = [hashlib.sha256(path.read_bytes()).digest() for path in runtimes]
     python = os.path.realpath(sys.executable)
-    words = [*interpreter(), "--network", "none", BASE, python, "-E", "-B", "-c", script]
+    words = [*attacks.interpreter(), "--network", "none", BASE, python, "-E", "-B", "-c", script]
     attacker = shared.run("run", "-d", *words).stdout.strip()
     try:
         with shared.running("logs", "-f", attacker) as following:

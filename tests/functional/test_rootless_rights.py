@@ -1,11 +1,15 @@
 """What containers of an ordinary user may do: all that the user may, and not more."""
 
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from support import attacks
 from support.program import BASE
 from support.users import Rootless, User, has_subordinate_ids, made_user
 
@@ -104,3 +108,37 @@ def test_all_privileges_of_a_users_container_reach_no_further_than_the_user(
     for name in ("/outside/secret", "/proc/sys/kernel/core_pattern", "/disk", "/dev/kmsg"):
         assert name in found.stderr, found.stderr
     assert (secret.stat().st_uid, secret.read_text()) == (0, "of root")
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, object]]:
+    """What there is outside that the user may not touch: a process of root's, a file, a disk."""
+    directory = tmp_path_factory.mktemp("outside")
+    (directory / "file").write_text("outside")
+    mark = f"mark{os.getpid()}-{directory.name}"
+    words = [sys.executable, "-c", "import sys; sys.stdin.read()", mark]
+    with subprocess.Popen(words, stdin=subprocess.PIPE) as process:
+        disk = os.stat(directory).st_dev
+        file = str(directory / "file")
+        yield {"mark": mark, "pid": process.pid, "file": file, "disk": disk}
+        assert process.poll() is None, "an attempt has killed a process outside"
+        process.terminate()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_attempts_to_get_out_fail(
+    rootless: Rootless, kind: str, outside: dict[str, object]
+) -> None:
+    program = str(rootless.give(Path(attacks.__file__), f"attacks-{kind}.py"))
+    python = os.path.realpath(sys.executable)
+    words = ["--network", "none", *attacks.interpreter(program), BASE]
+    words += [python, "-E", "-B", "/attacks.py", json.dumps(outside)]
+    if kind == "foreground":
+        said = rootless.run("run", "--rm", *words).stdout
+    else:
+        identifier = rootless.run("run", "-d", *words).stdout.strip()
+        rootless.run("wait", identifier)
+        said = rootless.run("logs", identifier).stdout
+        rootless.run("rm", identifier)
+    found = json.loads(said)
+    assert {name: found[name] for name in attacks.NAMES if "SUCCEEDED" in found[name]} == {}

@@ -119,6 +119,18 @@ _ARGUMENTS: dict[str, tuple[object, ...]] = {
 """Attempts that are one system call, with its arguments."""
 
 
+def interpreter(program: str = __file__) -> list[str]:
+    """Flags that show a container, read-only, what this Python needs of the machine.
+
+    Also this program, as /attacks.py.
+    """
+    paths = [os.path.realpath(sys.base_prefix), "/usr/lib"]
+    words = [f"{path}:{path}:ro" for path in dict.fromkeys(paths)]
+    words += [f"{os.path.realpath(path)}:{path}:ro" for path in ("/lib", "/lib64")]
+    words.append(f"{program}:/attacks.py:ro")
+    return [part for word in words for part in ("-v", word)]
+
+
 class Refused(Exception):
     """An attempt that came to nothing without an error of the kernel's."""
 
