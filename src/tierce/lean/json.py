@@ -39,7 +39,8 @@ def loads(text: str | bytes, *, parse_constant: Callable[[str], Any] = float) ->
     start = len(text) - len(text.lstrip(_SPACE))
     try:
         value, end = _scanner(_Reading(parse_constant))(text, start)
-    except StopIteration:
+    except (StopIteration, SystemError):
+        # The scanner has an exception for what is wrong only when `json.decoder` is there already.
         rest = "nothing was found"
     else:
         rest = text[end:].strip(_SPACE)

@@ -3,6 +3,8 @@
 import io
 import json as standard
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -74,3 +76,18 @@ def test_files_are_read_and_written() -> None:
 def test_deep_nesting_is_an_error_and_no_crash() -> None:
     with pytest.raises(RecursionError):
         json.loads("[" * 100_000)
+
+
+@pytest.mark.parametrize("text", ["{", "[1,", '{"a"', '"', "nul", "{,}"])
+def test_what_is_wrong_is_told_also_before_json_is_there(text: str) -> None:
+    program = (
+        "import sys\n"
+        "from tierce.lean import json\n"
+        "assert 'json.decoder' not in sys.modules\n"
+        "try:\n"
+        "    json.loads(sys.argv[1])\n"
+        "except ValueError:\n"
+        "    sys.exit(7)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, text], capture_output=True, check=False)
+    assert done.returncode == 7, done.stderr
