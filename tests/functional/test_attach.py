@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -308,3 +309,19 @@ def test_inspect_says_which_streams_were_to_be_ours(
     fields = ("AttachStdin", "AttachStdout", "AttachStderr", "StdinOnce")
     form = " ".join(f"{{{{.Config.{field}}}}}" for field in fields)
     assert program.run("inspect", "-f", form, "it").stdout == f"{shown}\n"
+
+
+def test_keys_are_those_of_dockers_config(program: Tierce, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"detachKeys": "ctrl-x", "auths": {}}')
+    environment = {"DOCKER_CONFIG": str(tmp_path)}
+    terminal = Terminal(program, "run", "-it", "--name", "it", BASE, "sh", environment=environment)
+    try:
+        terminal.read_until("[#$] ")
+        terminal.type("\x18")
+        assert terminal.process.wait(60) == 0
+    finally:
+        terminal.close()
+    assert status(program, "it") == "running"
+    (tmp_path / "config.json").write_text("{")
+    found = program.run("attach", "it", status=1, environment=environment)
+    assert f"WARNING: read {tmp_path}/config.json: it is no JSON" in found.stderr

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -93,3 +94,12 @@ def test_filter_that_means_nothing_is_refused(
     program: Tierce, wanted: str, status: int, message: str
 ) -> None:
     assert message in program.run("ps", "-a", "-f", wanted, status=status).stderr
+
+
+def test_usual_form_is_that_of_dockers_config(program: Tierce, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"psFormat": "{{.Names}} is {{.State}}"}')
+    environment = {"DOCKER_CONFIG": str(tmp_path)}
+    assert program.run("ps", "-a", environment=environment).stdout == "one is created\n"
+    found = program.run("ps", "-a", "--format", "{{.Names}}", environment=environment)
+    assert found.stdout == "one\n"
+    assert len(program.run("ps", "-aq", environment=environment).stdout.strip()) == 12

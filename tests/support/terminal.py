@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import termios
+from collections.abc import Mapping
 
 from support.program import PROGRAM, Tierce
 
@@ -17,13 +18,16 @@ from support.program import PROGRAM, Tierce
 class Terminal:
     """A person at a terminal of 30 rows and 100 columns."""
 
-    def __init__(self, program: Tierce, *words: str) -> None:
+    def __init__(
+        self, program: Tierce, *words: str, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
         self.before = termios.tcgetattr(slave)
         self.slave = slave
         self.process = subprocess.Popen(
             [str(PROGRAM), "--root", str(program.root), *words],
+            env={**os.environ, **(environment or {})},
             stdin=slave,
             stdout=slave,
             stderr=slave,

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from tierce.cli.flags import Flag, Parsed
+from tierce.cli.table import load_module
 from tierce.errors import UsageError
+
+TYPE_CHECKING = False  # as in tierce.values
+if TYPE_CHECKING:
+    from tierce.cli.session import Session
 
 FLAGS = (Flag("attach", "a", kind="list", help="Attach to STDIN, STDOUT or STDERR"),)
 
@@ -43,6 +48,14 @@ def attached_of(options: Parsed) -> tuple[str, ...]:
 def attaches_stdin(options: Parsed) -> bool:
     """Whether the end of our input is to be that of the container's."""
     return "stdin" in attached_of(options)
+
+
+def detach_keys(options: Parsed, session: Session, *, terminal: bool = True) -> str:
+    """Those of the flag, else, on a terminal, those of docker's users in their config.json."""
+    if options.given("detach-keys") or not terminal:
+        return options.text("detach-keys")
+    settings = load_module("tierce.cli.settings")  # for those on a terminal
+    return str(settings.setting(session, settings.DETACH_KEYS))
 
 
 def check(options: Parsed) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tierce.cli.flags import Command, Flag, Parsed
-from tierce.cli.running.attaching import DETACH_KEYS
+from tierce.cli.running.attaching import DETACH_KEYS, detach_keys
 from tierce.cli.session import Session
 from tierce.client.attachments import Attachments, AttachOptions
 
@@ -28,7 +28,7 @@ def run(options: Parsed, session: Session) -> int:
         options.arguments[0],
         AttachOptions(
             stdin=not options.flag("no-stdin"),
-            keys=options.text("detach-keys"),
+            keys=detach_keys(options, session),
             signals=options.flag("sig-proxy"),
         ),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tierce.cli.flags import Command, Flag, Parsed
+from tierce.cli.running.attaching import DETACH_KEYS, detach_keys
 from tierce.cli.running.request import environment_of
 from tierce.cli.session import Session
 from tierce.cli.table import load_module
@@ -15,11 +16,7 @@ COMMAND = Command(
     short="Execute a command in a running container",
     flags=(
         Flag("detach", "d", help="Detached mode: run command in the background"),
-        Flag(
-            "detach-keys",
-            kind="string",
-            help="Override the key sequence for detaching a container",
-        ),
+        DETACH_KEYS,
         Flag("env", "e", kind="map", help="Set environment variables"),
         Flag("env-file", kind="list", help="Read in a file of environment variables"),
         Flag("interactive", "i", help="Keep STDIN open even if not attached"),
@@ -47,7 +44,7 @@ def run(options: Parsed, session: Session) -> int:
         terminal=options.flag("tty"),
         privileged=options.flag("privileged"),
         detached=options.flag("detach"),
-        detach_keys=options.text("detach-keys"),
+        detach_keys=detach_keys(options, session, terminal=options.flag("tty")),
     )
     session.stdout.flush()
     if request.privileged:

@@ -9,6 +9,7 @@ from tierce.cli.format.units import ago, go_time, human_size
 from tierce.cli.format.values import Struct
 from tierce.cli.mountdoc import mount_names
 from tierce.cli.ports import shown_ports
+from tierce.cli.settings import PS_FORMAT, setting
 from tierce.client.containers import Containers, ContainerView
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -69,6 +70,8 @@ def run(options: Parsed, session: Session) -> int:
     last = 1 if options.flag("latest") else options.integer("last")
     views = containers.list(options.texts("filter"), all=options.flag("all"), last=last)
     form, truncate = options.text("format"), not options.flag("no-trunc")
+    if not options.given("format") and not options.flag("quiet"):
+        form = setting(session, PS_FORMAT)
     if options.flag("quiet") and form in {"", "table"}:
         session.stdout.write("".join(f"{shown_id(view, truncate)}\n" for view in views))
         return 0

@@ -69,7 +69,7 @@ def _in_front(request: RunRequest, options: Parsed, session: Session) -> int:
         stdin="stdin" in streams,
         stdout="stdout" in streams,
         stderr="stderr" in streams,
-        keys=options.text("detach-keys"),
+        keys=attaching.detach_keys(options, session, terminal=request.terminal),
         signals=options.flag("sig-proxy"),
         insists=True,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tierce.cli.each import do_each
 from tierce.cli.flags import Command, Flag, Parsed
-from tierce.cli.running.attaching import DETACH_KEYS
+from tierce.cli.running.attaching import DETACH_KEYS, detach_keys
 from tierce.cli.session import Session
 from tierce.client.attachments import Attachments, AttachOptions
 from tierce.client.containers import Containers
@@ -32,6 +32,6 @@ def run(options: Parsed, session: Session) -> int:
         raise UsageError("you cannot start and attach multiple containers at once")
     session.stdout.flush()
     wanted = AttachOptions(
-        stdin=options.flag("interactive"), keys=options.text("detach-keys"), signals=True
+        stdin=options.flag("interactive"), keys=detach_keys(options, session), signals=True
     )
     return Attachments(session.store).start_attached(options.arguments[0], wanted)
