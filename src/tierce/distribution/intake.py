@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from tierce.store import Store
     from tierce.store.blob_writer import BlobWriter
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18
+"""Of more at a time, the memory would come from the kernel and go back there, page by page."""
 
 
 class Spoiled(DigestMismatch):
@@ -111,7 +112,7 @@ class _Kept:
         self._writer = writer
 
     def read(self, size: int, /) -> bytes:
-        data: bytes = self._stream.read(size)
+        data: bytes = self._stream.read(min(size, _CHUNK))
         if data:
             self._writer.write_unhashed(data)
         return data
@@ -200,7 +201,8 @@ class Intake(threading.Thread):
             _Buffered(self._file, self.arrival), self._layer.digest.algorithm
         ) as hashed:
             try:
-                stream = open_decompressed(io.BufferedReader(_Hashed(hashed), _CHUNK))
+                raw = io.BufferedReader(_Hashed(hashed), _CHUNK)
+                stream = open_decompressed(raw, buffer=_CHUNK)
                 kept = stream if writer is None else _Kept(stream, writer)
                 self._found = build_index(kept)
             except BaseException as error:  # noqa: BLE001 - the digest tells whose fault it is
@@ -227,4 +229,4 @@ class _Buffered:
         self._raw = _Following(descriptor, arrival)
 
     def read(self, size: int, /) -> bytes:
-        return self._raw.read(size) or b""
+        return self._raw.read(min(size, _CHUNK)) or b""

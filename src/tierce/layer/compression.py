@@ -32,10 +32,12 @@ _WORKERS_AT_MOST = 4
 _CHUNK = 1 << 20
 
 
-def open_decompressed(source: BinaryIO | str | os.PathLike[str]) -> BinaryIO:
+def open_decompressed(
+    source: BinaryIO | str | os.PathLike[str], *, buffer: int = _CHUNK
+) -> BinaryIO:
     """The content of a stream or a file, decompressed if it is gzip, zstd, bzip2 or xz.
 
-    The first bytes tell. Reading raises CorruptLayer for a broken stream. How much comes out is
+    The first bytes tell. It comes in pieces of `buffer` bytes. Reading raises CorruptLayer for a broken stream. How much comes out is
     for the caller to bound. Closing the result closes a file that was opened here.
     """
     raw: Any = open(source, "rb") if isinstance(source, str | os.PathLike) else source  # noqa: SIM115
@@ -44,7 +46,7 @@ def open_decompressed(source: BinaryIO | str | os.PathLike[str]) -> BinaryIO:
     for magic, opener in _OPENERS.items():
         if head.startswith(magic):
             inner, error = opener(buffered)
-            return io.BufferedReader(_Checked(inner, error, buffered), _CHUNK)
+            return io.BufferedReader(_Checked(inner, error, buffered), buffer)
     return buffered
 
 
