@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import threading
 
-from tierce.cli.transfer import TransferLines
+from tierce.cli.table import load_module
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from typing import Protocol, Self, TextIO
 
+    from tierce.cli.transfer import TransferLines
     from tierce.distribution.progress import Step
 
     class Shown(AbstractContextManager["Shown"], Protocol):
         """Takes steps from several threads."""
 
         def step(self, step: Step) -> None: ...
+
+
+_OF_ALL = ("Pulling from ", "digest: ")
+"""How steps begin that have the tag for a name, which may look like that of a layer."""
 
 
 def shown_on(stream: TextIO, *, quiet: bool = False) -> Shown:
@@ -58,13 +63,15 @@ class _Live(_Nothing):
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._lines = TransferLines(stream)
+        # Only a terminal is written to so.
+        self._new: type[TransferLines] = load_module("tierce.cli.transfer").TransferLines
+        self._lines = self._new(stream)
         self._layers = False
         self._guard = threading.Lock()
 
     def step(self, step: Step) -> None:
         with self._guard:
-            if len(step.id) != _LAYER_NAME:
+            if not step.id or step.text.startswith(_OF_ALL):
                 self._end()
                 self._stream.write(f"{step.id}: {step.text}\n" if step.id else f"{step.text}\n")
                 self._stream.flush()
@@ -80,13 +87,9 @@ class _Live(_Nothing):
     def _end(self) -> None:
         if self._layers:
             self._lines.__exit__()
-            self._lines = TransferLines(self._stream)
+            self._lines = self._new(self._stream)
             self._layers = False
 
     def __exit__(self, *_: object) -> None:
         with self._guard:
             self._end()
-
-
-_LAYER_NAME = 12
-"""Characters of the name of a layer."""
