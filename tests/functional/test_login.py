@@ -2,7 +2,11 @@
 
 import base64
 import json
+import os
+import shutil
 import stat
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -210,3 +214,48 @@ def test_malformed_config_is_named_and_untouched(
 def test_host_that_does_not_exist_is_named(program: Tierce) -> None:
     done = program.run("login", "-u", "u", "-p", "p", "nowhere.invalid", status=1)
     assert "connect to nowhere.invalid: no such host" in done.stderr
+
+
+@pytest.fixture
+def password_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """A store of pass(1), with a key that asks for nothing."""
+    # The socket of the agent has to have a short path.
+    directory = Path(tempfile.mkdtemp(prefix="gpg-"))
+    monkeypatch.setenv("GNUPGHOME", str(directory))
+    monkeypatch.setenv("PASSWORD_STORE_DIR", str(tmp_path / "passwords"))
+    quick = ("gpg", "--batch", "--quiet", "--passphrase", "", "--quick-generate-key")
+    try:
+        subprocess.run(
+            [*quick, "test@example.com", "future-default"], check=True, capture_output=True
+        )
+        subprocess.run(["pass", "init", "test@example.com"], check=True, capture_output=True)
+        yield tmp_path / "passwords"
+    finally:
+        subprocess.run(["gpgconf", "--kill", "all"], check=False, env=dict(os.environ))
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def test_helper_keeps_the_password(
+    program: Tierce,
+    registry: RunningRegistry,
+    authority: Authority,
+    home: Path,
+    password_store: Path,
+) -> None:
+    """Debian's docker-credential-pass, which no part of tierce knows."""
+    trust(home, registry.host, authority.certificate)
+    file = home / ".docker/config.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps({"credsStore": "pass"}))
+    shown = log_in(program, registry, PASSWORD)
+    assert "Login Succeeded" in shown
+    assert "stored unencrypted" not in shown
+    assert json.loads(file.read_text()) == {"credsStore": "pass", "auths": {registry.host: {}}}
+    assert list(password_store.rglob("*.gpg"))
+    assert program.run("login", registry.host).stdout == "Login Succeeded\n"
+    absent = program.run("pull", f"{registry.host}/absent", status=1)
+    assert "not found" in absent.stderr, "whoever pulls is logged in"
+    program.run("logout", registry.host)
+    assert not list(password_store.rglob("*.gpg"))
+    refused = program.run("pull", f"{registry.host}/absent", status=1)
+    assert "pull access denied" in refused.stderr

@@ -12,6 +12,8 @@ import pytest
 
 from support.program import BASE, Tierce, write_context
 from support.registries import RunningRegistry, running_registry
+from tierce.client import Client
+from tierce.oci.reference import Reference
 
 
 @pytest.fixture(autouse=True)
@@ -544,3 +546,18 @@ def test_cache_that_cannot_be_written_fails_unless_that_is_ignored(
     assert "connect to" in failed.stderr
     ignored = tierce.build(context, f"{flag},ignore-error=true")
     assert "ignored (ignore-error)" in ignored.stderr
+
+
+def test_library_pulls_and_pushes(tierce: Tierce, other: Tierce, tmp_path: Path, name: str) -> None:
+    built(tierce, tmp_path / "context", name)
+    steps: list[str] = []
+    reference = Reference.parse(name).with_default_tag()
+    with Client(tierce.root) as client:
+        pushed = client.pushes.push(reference, report=lambda step: steps.append(step.text))
+    assert "Pushed" in steps
+    with Client(other.root) as client:
+        pulled = client.pulls.pull(reference)
+        assert pulled.digest == pushed.digest
+        assert pulled.is_new
+        assert not client.pulls.pull(reference).is_new
+        assert client.images.inspect(name).image.id == pulled.image.id

@@ -6,6 +6,8 @@ only lists images does not load what builds them.
 
 from __future__ import annotations
 
+import os
+
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from tierce.client.containers import Containers
     from tierce.client.images import Images
     from tierce.client.networks import Networks
+    from tierce.client.pulls import Pulls
+    from tierce.client.pushes import Pushes
     from tierce.client.rights import Limits
     from tierce.client.stats import Stats
     from tierce.client.system import System
@@ -88,6 +92,18 @@ class Client:
         """Copy, compare, export and commit the files of containers."""
         nouns: type[ContainerFiles] = _load("tierce.client.container_files").ContainerFiles
         return nouns(self.store)
+
+    @property
+    def pulls(self) -> Pulls:
+        """Pull images, with the credentials and proxies of this process's environment."""
+        nouns: type[Pulls] = _load("tierce.client.pulls").Pulls
+        return nouns(self.store, os.environ)
+
+    @property
+    def pushes(self) -> Pushes:
+        """Push images, with the credentials and proxies of this process's environment."""
+        nouns: type[Pushes] = _load("tierce.client.pushes").Pushes
+        return nouns(self.store, os.environ)
 
     @property
     def system(self) -> System:
