@@ -204,6 +204,13 @@ def skopeo(*words: str) -> str:
     return done.stdout
 
 
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[RunningRegistry]:
+    """A registry of the test's own: skopeo remembers of others in which form they have a layer."""
+    with running_registry(tmp_path / "fresh") as running:
+        yield running
+
+
 @pytest.mark.parametrize(
     ("form", "compression"), [("oci", "gzip"), ("oci", "zstd"), ("v2s2", "gzip")]
 )
@@ -211,10 +218,11 @@ def test_what_skopeo_pushed_keeps_its_digest_through_pull_and_push(
     tierce: Tierce,
     other: Tierce,
     tmp_path: Path,
-    name: str,
+    fresh: RunningRegistry,
     form: str,
     compression: str,
 ) -> None:
+    name = f"{fresh.host}/app"
     built(tierce, tmp_path / "context", "mine")
     tierce.run("save", "-o", str(tmp_path / "mine.tar"), "mine")
     target = f"docker://{name}:first"
