@@ -334,6 +334,11 @@ def test_offline_reaches_no_registry(
         done = tierce.start(*words, environment=environment)
         assert "offline" in done.communicate()[1]
         assert done.returncode in {1, 125}
+    tierce.run("tag", BASE, f"{name}:here")
+    pulled = tierce.run("pull", "--offline", f"{name}:here").stdout
+    assert f"Status: Image is up to date for {name}:here" in pulled
+    done = tierce.run("pull", "--offline", f"{name}:absent", status=1)
+    assert f"reach {name}:absent: offline" in done.stderr
     assert registry.requests() == before
 
 

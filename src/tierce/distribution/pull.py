@@ -82,6 +82,8 @@ def pull_image(
     InvalidValue, StoreError, Cancelled; pulling again goes on where it broke off.
     """
     with store.leases.take("pull image"):
+        if remote.is_offline and (here := _complete(store, reference, platform)) is not None:
+            return Pulled(here, here.index or here.manifest, is_new=False)
         failure: TierceError | None = None
         for repository in remote.sources(reference):
             if failure is not None:
@@ -117,7 +119,7 @@ class _Pull:
         reference = self._reference
         name = reference.tag if reference.digest is None else str(reference.digest)
         assert name is not None
-        before = self._here()
+        before = _complete(self._store, self._reference, self._platform)
         if before is not None and self._is_current(before):
             self._report(Step(f"Pulling from {reference.path}", name))
             return Pulled(before, before.index or before.manifest, is_new=False)
@@ -127,32 +129,6 @@ class _Pull:
         image = self._add(found)
         is_new = before is None or before.id != image.id
         return Pulled(image, found.digest, is_new)
-
-    def _here(self) -> Image | None:
-        """What the name means in the store, if all of it is here."""
-        name = self._store.images.find_name(str(self._reference))
-        if name is None:
-            return None
-        image = self._store.images.find(str(self._reference), self._platform)
-        if image is None:
-            return None
-        # Of an index, the store shows what suits best of what is here: that need not be the best.
-        if image.index is not None and not (self._platform or Platform.host()).matches(
-            image.platform
-        ):
-            return None
-        try:
-            config = self._store.images.config(image)
-            self._store.images.protect(image)
-        except (NotFound, InvalidValue):
-            return None
-        blobs = self._store.blobs
-        if all(
-            blobs.find_layer(each) is not None or self._store.layers.has(each)
-            for each in config.diff_ids
-        ):
-            return image
-        return None
 
     def _is_current(self, image: Image) -> bool:
         """Whether the registry has the same; asked without having it count as a pull."""
@@ -200,6 +176,30 @@ class _Pull:
             if self._reference.tag is not None and self._reference.digest is None:
                 images.tag(self._reference, target)
         return image.replace(index=target) if found.indexes else image
+
+
+def _complete(store: Store, reference: Reference, platform: Platform | None) -> Image | None:
+    """What the name means in the store, if all of it is here."""
+    name = store.images.find_name(str(reference))
+    if name is None:
+        return None
+    image = store.images.find(str(reference), platform)
+    if image is None:
+        return None
+    # Of an index, the store shows what suits best of what is here: that need not be the best.
+    if image.index is not None and not (platform or Platform.host()).matches(image.platform):
+        return None
+    try:
+        config = store.images.config(image)
+        store.images.protect(image)
+    except (NotFound, InvalidValue):
+        return None
+    blobs = store.blobs
+    if all(
+        blobs.find_layer(each) is not None or store.layers.has(each) for each in config.diff_ids
+    ):
+        return image
+    return None
 
 
 def find_image(

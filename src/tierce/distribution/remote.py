@@ -63,6 +63,11 @@ class Remote:
     def cancelled(self) -> Event:
         return self._connections.cancelled
 
+    @property
+    def is_offline(self) -> bool:
+        """Whether no registry may be reached."""
+        return self._settings.offline
+
     def interrupt(self) -> None:
         """End all that is going on, from another thread, with Cancelled."""
         self._connections.interrupt()
