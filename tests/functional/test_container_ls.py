@@ -103,3 +103,23 @@ def test_usual_form_is_that_of_dockers_config(program: Tierce, tmp_path: Path) -
     found = program.run("ps", "-a", "--format", "{{.Names}}", environment=environment)
     assert found.stdout == "one\n"
     assert len(program.run("ps", "-aq", environment=environment).stdout.strip()) == 12
+
+
+def test_labels_come_from_files_and_flags(program: Tierce, tmp_path: Path) -> None:
+    file = tmp_path / "labels"
+    file.write_text("# comment\nfrom=file\nboth=file\nalone\n")
+    words = ("--label-file", str(file), "-l", "both=flag", "-l", "bare", BASE, "true")
+    program.run("create", "--name", "two", *words)
+    form = '{{.Label "from"}} {{.Label "both"}} [{{.Label "alone"}}] [{{.Label "bare"}}]'
+    found = program.run("ps", "-a", "-f", "name=two", "--format", form)
+    assert found.stdout == "file flag [] []\n"
+    assert program.run("ps", "-aq", "-f", "label=alone", "-f", "label=bare").stdout
+    message = "open /not/there: no such file"
+    found = program.run("create", "--label-file", "/not/there", BASE, status=2)
+    assert message in found.stderr
+
+
+def test_restart_policies_are_refused_but_for_none(program: Tierce) -> None:
+    program.run("create", "--restart", "no", "--disable-content-trust", BASE, "true")
+    found = program.run("run", "-d", "--restart=always", BASE, "true", status=125)
+    assert "restart policy always: not supported" in found.stderr

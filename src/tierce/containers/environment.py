@@ -9,11 +9,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 
-def read_env_file(path: str, environ: Mapping[str, str]) -> list[tuple[str, str]]:
+def read_env_file(
+    path: str, environ: Mapping[str, str], *, absent: str | None = None
+) -> list[tuple[str, str]]:
     """The variables in a file for --env-file.
 
-    A line is `NAME=value`, taken as it is, or `NAME`, whose value is the caller's own; empty lines
-    and those with `#` first are skipped. Raises UsageError.
+    A line is `NAME=value`, taken as it is, or `NAME`, whose value is the caller's own, or `absent`
+    (None: it is left out); empty lines and those with `#` first are skipped. Raises UsageError.
     """
     try:
         with open(path, encoding="utf-8-sig") as file:
@@ -33,10 +35,9 @@ def read_env_file(path: str, environ: Mapping[str, str]) -> list[tuple[str, str]
             raise UsageError(
                 f"poorly formatted environment: variable '{name}' contains whitespaces"
             )
-        if separator:
-            found.append((name, value))
-        elif name in environ:
-            found.append((name, environ[name]))
+        given = value if separator else environ.get(name) if name in environ else absent
+        if given is not None:
+            found.append((name, given))
     return found
 
 

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from tierce.cli.flags import Flag, Parsed
-from tierce.cli.running import attaching, files, health, logging, network, pulling, rightsflags
+from tierce.cli.running import (
+    attaching,
+    files,
+    health,
+    labels,
+    logging,
+    network,
+    pulling,
+    rightsflags,
+)
 from tierce.client.running import (
     RunRequest,
     check_name,
@@ -22,7 +31,6 @@ FLAGS = (
     Flag("env", "e", kind="map", help="Set environment variables"),
     Flag("env-file", kind="list", help="Read in a file of environment variables"),
     Flag("interactive", "i", help="Keep STDIN open even if not attached"),
-    Flag("label", "l", kind="map", help="Set meta data on a container"),
     Flag("name", kind="string", help="Assign a name to the container"),
     Flag("platform", kind="string", help="Set platform if server is multi-platform capable"),
     Flag("privileged", help="Give extended privileges to this container"),
@@ -37,6 +45,7 @@ FLAGS = (
     *files.FLAGS,
     *logging.FLAGS,
     *health.FLAGS,
+    *labels.FLAGS,
     *network.FLAGS,
     *pulling.FLAGS,
     *rightsflags.FLAGS,
@@ -60,7 +69,7 @@ def request_of(options: Parsed, environ: Mapping[str, str]) -> RunRequest:
         attached=attaching.attached_of(options),
         terminal=options.flag("tty"),
         remove=options.flag("rm"),
-        labels=tuple((name, value or "") for name, value in options.pairs("label")),
+        labels=labels.labels_of(options),
         id_file=options.text("cidfile"),
         platform=options.text("platform"),
         privileged=options.flag("privileged"),
@@ -76,6 +85,7 @@ def request_of(options: Parsed, environ: Mapping[str, str]) -> RunRequest:
 
 def check_choices(options: Parsed) -> None:
     """Refuses values that mean something to docker and nothing here."""
+    labels.check_restart(options)
     try:
         if name := options.text("name"):
             check_name(name)
