@@ -331,9 +331,9 @@ def test_offline_reaches_no_registry(
     before = registry.requests()
     environment = {"TIERCE_OFFLINE": "1"}
     for words in (("push", name), ("pull", f"{name}:absent"), ("run", f"{name}:absent")):
-        done = tierce.start(*words, environment=environment)
-        assert "offline" in done.communicate()[1]
-        assert done.returncode in {1, 125}
+        process = tierce.start(*words, environment=environment)
+        assert "offline" in process.communicate()[1]
+        assert process.returncode in {1, 125}
     tierce.run("tag", BASE, f"{name}:here")
     pulled = tierce.run("pull", "--offline", f"{name}:here").stdout
     assert f"Status: Image is up to date for {name}:here" in pulled

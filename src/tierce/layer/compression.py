@@ -37,8 +37,9 @@ def open_decompressed(
 ) -> BinaryIO:
     """The content of a stream or a file, decompressed if it is gzip, zstd, bzip2 or xz.
 
-    The first bytes tell. It comes in pieces of `buffer` bytes. Reading raises CorruptLayer for a broken stream. How much comes out is
-    for the caller to bound. Closing the result closes a file that was opened here.
+    The first bytes tell. It comes in pieces of `buffer` bytes. Reading raises CorruptLayer for a
+    broken stream. How much comes out is for the caller to bound. Closing the result closes a file
+    that was opened here.
     """
     raw: Any = open(source, "rb") if isinstance(source, str | os.PathLike) else source  # noqa: SIM115
     buffered = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw, _CHUNK)

@@ -49,9 +49,10 @@ def test_memory_is_limited_without_swap_where_swap_is_not_counted() -> None:
     here = Support(1, (("memory", frozenset({"memory.limit_in_bytes"})),))
     left, warnings = support.adapt(Resources(memory=64 << 20), here)
     assert (left.memory, left.memory_swap) == (64 << 20, -1)
-    assert warnings == (
+    (warning,) = warnings
+    assert warning == (
         "Your kernel does not support swap limit capabilities or the cgroup is not mounted. "
-        "Memory limited without swap.",
+        "Memory limited without swap."
     )
 
 

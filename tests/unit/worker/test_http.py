@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from support.servers import FileServer, file_server
+from tierce.distribution.proxies import proxy_for
 from tierce.errors import BuildError, Cancelled
 from tierce.worker import http
-from tierce.distribution.proxies import proxy_for
 from tierce.worker.http import Answer, HttpClient, http_time
 
 
