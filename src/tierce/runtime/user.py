@@ -110,8 +110,12 @@ def _groups(read: ReadFile) -> Iterator[_Group]:
 
 
 def _lines(path: str, count: int, read: ReadFile) -> Iterator[list[str]]:
-    """Fields of each line; short lines are filled up, as the C library's readers do not mind."""
-    for line in (read(path) or b"").decode(errors="surrogateescape").splitlines():
+    """Fields of each line; short lines are filled up, as the C library's readers do not mind.
+
+    Only a newline ends one: with those ends that str.splitlines() knows besides, who may set the
+    name or the shell of a user would add others.
+    """
+    for line in (read(path) or b"").decode(errors="surrogateescape").split("\n"):
         fields = line.strip().split(":")
         if line.strip() and not line.startswith("#"):
             yield fields + [""] * (count - len(fields))

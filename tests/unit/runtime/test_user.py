@@ -84,3 +84,10 @@ def test_more_groups_are_added_once() -> None:
     assert found == usual.replace(groups=(*usual.groups, 4711))
     with pytest.raises(ContainerError, match="unable to find group strangers"):
         resolve_user("0", FILES.get, ("strangers",))
+
+
+@pytest.mark.parametrize("end", ["\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028"])
+def test_only_a_newline_ends_the_line_of_a_user(end: str) -> None:
+    text = f"app:x:1000:1000:App{end}other:x:0:0::/root:/bin/sh\n"
+    with pytest.raises(ContainerError, match="unable to find user other"):
+        resolve_user("other", {"/etc/passwd": text.encode()}.get)
