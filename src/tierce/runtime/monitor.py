@@ -114,12 +114,18 @@ def number_in(path: str) -> int:
 
 
 def monitors_of(identifier: str) -> Iterator[ProcessId]:
-    """Every conmon that watches a container, also one that has not written its number yet."""
+    """Every conmon that watches a container, also one that has not written its number yet.
+
+    What another user calls so is none: we could not end it, and may not be able to look at it.
+    """
+    own = os.geteuid()
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue
-        found = ProcessId.of(int(name))
         try:
+            if os.stat(f"/proc/{name}").st_uid != own:
+                continue
+            found = ProcessId.of(int(name))
             with open(f"/proc/{name}/cmdline", "rb") as file:
                 words = file.read().split(b"\0")
         except (FileNotFoundError, ProcessLookupError):
