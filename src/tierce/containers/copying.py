@@ -16,8 +16,8 @@ from tierce.errors import ContainerError
 from tierce.layer.compression import open_decompressed
 from tierce.layer.placing import items_of, place_items, place_tar
 from tierce.layer.writer import write_layer
-from tierce.linux.rootfs import open_in_root, read_in_root, resolve_in_root, stat_in_root
-from tierce.runtime.user import resolve_user
+from tierce.linux.rootfs import open_in_root, resolve_in_root, stat_in_root
+from tierce.runtime.user import read_file, resolve_user
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from tierce.layer.placing import Owners
     from tierce.store.containers import ContainerRow
 
-_FILE_LIMIT = 10 << 20
 _LINKS_MAX = 10
 _OF_THE_KERNEL = ("dev", "proc", "sys")
 """What in the root of a container that runs is no files of its own, and endless."""
@@ -241,7 +240,7 @@ def _open_target(root: int, row: ContainerRow, state: ContainerState, path: str)
 
 
 def _owners(root: int, state: ContainerState) -> Owners:
-    identity = resolve_user(state.user, lambda path: read_in_root(root, path, _FILE_LIMIT))
+    identity = resolve_user(state.user, lambda path: read_file(root, path))
     return lambda _uid, _gid: (identity.uid, identity.gid)
 
 

@@ -15,21 +15,19 @@ from tierce.errors import ContainerError
 from tierce.lean import json
 from tierce.linux import cgroups
 from tierce.linux.process import bounding_capabilities
-from tierce.linux.rootfs import open_in_root, read_in_root, stat_in_root
+from tierce.linux.rootfs import open_in_root, stat_in_root
 from tierce.runtime import capabilities, entering, executable
 from tierce.runtime.bundle import ProcessSpec
 from tierce.runtime.crun import runtime_environment
 from tierce.runtime.entering import Program
 from tierce.runtime.monitor import ProcessId
 from tierce.runtime.runtimes import Runtime, failure_in_log, sealed_copy
-from tierce.runtime.user import Identity, resolve_user
+from tierce.runtime.user import Identity, read_file, resolve_user
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
     from typing import Any
-
-_FILE_LIMIT = 10 << 20
 
 
 class ExecTarget(Value):
@@ -147,7 +145,7 @@ class ExecProcess:
         root = self._open_root()
         try:
             identity = resolve_user(
-                self._process.user, lambda path: _read(root, path), self._process.groups
+                self._process.user, lambda path: read_file(root, path), self._process.groups
             )
             check_directory(root, self._process.cwd)
             executable.check(self._process, lambda path: stat_in_root(root, path))
@@ -209,13 +207,6 @@ def check_directory(root: int, path: str) -> None:
             f'chdir to cwd ("{path}") set in config.json failed: {reason}',
             status=ContainerError.COMMAND_NOT_FOUND,
         ) from error
-
-
-def _read(root: int, path: str) -> bytes | None:
-    content = read_in_root(root, path, _FILE_LIMIT + 1)
-    if content is not None and len(content) > _FILE_LIMIT:
-        raise ContainerError(f"read {path} of the container: larger than {_FILE_LIMIT} bytes")
-    return content
 
 
 def _environment(process: ProcessSpec, identity: Identity) -> list[str]:

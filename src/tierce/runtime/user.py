@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tierce.errors import ContainerError
+from tierce.linux.rootfs import read_in_root
 from tierce.values import Value
 
 TYPE_CHECKING = False  # as in tierce.values
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 _LARGEST_ID = (1 << 31) - 1
 _DIGITS = len(str(_LARGEST_ID))
+_FILE_LIMIT = 10 << 20
 
 
 class Identity(Value):
@@ -38,6 +40,17 @@ class _Group(Value):
     name: str
     gid: int
     members: tuple[str, ...]
+
+
+def read_file(root: int, path: str) -> bytes | None:
+    """A regular file in a container's root, for `resolve_user`; None for what is none, or absent.
+
+    Raises ContainerError for one that is too large: what is cut off could mean another user.
+    """
+    content = read_in_root(root, path, _FILE_LIMIT + 1)
+    if content is not None and len(content) > _FILE_LIMIT:
+        raise ContainerError(f"read {path} of the container: larger than {_FILE_LIMIT} bytes")
+    return content
 
 
 def resolve_user(text: str, read: ReadFile, groups: Iterable[str] = ()) -> Identity:

@@ -1,9 +1,12 @@
 """What USER means, by the rules of docker's user package."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from tierce.errors import ContainerError
-from tierce.runtime.user import Identity, resolve_user
+from tierce.runtime.user import Identity, read_file, resolve_user
 
 FILES = {
     "/etc/passwd": (
@@ -91,3 +94,14 @@ def test_only_a_newline_ends_the_line_of_a_user(end: str) -> None:
     text = f"app:x:1000:1000:App{end}other:x:0:0::/root:/bin/sh\n"
     with pytest.raises(ContainerError, match="unable to find user other"):
         resolve_user("other", {"/etc/passwd": text.encode()}.get)
+
+
+def test_file_of_users_that_is_too_large_is_refused_and_not_cut_off(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_bytes(b"#" * (10 << 20) + b"\napp:x:1000:1000::/:\n")
+    root = os.open(tmp_path, os.O_PATH)
+    try:
+        with pytest.raises(ContainerError, match="larger than"):
+            resolve_user("app", lambda path: read_file(root, path))
+    finally:
+        os.close(root)
