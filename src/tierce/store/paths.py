@@ -38,7 +38,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 
 from tierce.lean.path import Path
 
@@ -138,8 +140,8 @@ class Paths:
         return os.path.exists(self.database)
 
     def run_exist(self) -> bool:
-        """Whether the directories are there that a reboot takes away."""
-        return os.path.exists(self.bundles) and os.path.exists(self.detached)
+        """Whether the directories are there that a reboot takes away, and are ours."""
+        return _is_ours(self.bundles) and _is_ours(self.detached)
 
     def create(self) -> None:
         """Make the store's directories. Idempotent. Raises OSError."""
@@ -167,12 +169,19 @@ class Paths:
             _make_directory(directory, 0o700)
 
     def create_run(self) -> None:
-        """Make the directories that a reboot takes away. Idempotent. Raises OSError."""
+        """Make the directories that a reboot takes away. Idempotent. Raises OSError.
+
+        They are for nobody else to prepare: $XDG_RUNTIME_DIR may be where others can write.
+        """
         self.run.mkdir(parents=True, exist_ok=True)
+        above = self.run.parent
+        if not os.lstat(above).st_mode & stat.S_ISVTX:
+            _check_owner(above, os.geteuid(), 0)
+        _check_owner(self.run, os.geteuid())
         self.run.chmod(0o711)
-        _make_directory(self.mounts, 0o711)
-        _make_directory(self.bundles, 0o711)
-        _make_directory(self.detached, 0o711)
+        for directory in (self.mounts, self.bundles, self.detached):
+            _make_directory(directory, 0o711)
+            _check_owner(directory, os.geteuid())
 
     def blob(self, digest: Digest) -> Path:
         """The file with this content."""
@@ -254,6 +263,22 @@ def default_run(root: str, environ: Mapping[str, str], *, privileged: bool) -> s
         return f"{root}/run"
     status = os.stat(root)
     return f"{base}/{status.st_dev:x}-{status.st_ino:x}"
+
+
+def _is_ours(directory: str) -> bool:
+    try:
+        status = os.lstat(directory)
+    except OSError:  # `create_run` will tell
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+
+
+def _check_owner(directory: Path | str, *owners: int) -> None:
+    status = os.lstat(directory)
+    if not stat.S_ISDIR(status.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, "not a directory", os.fspath(directory))
+    if status.st_uid not in owners:
+        raise PermissionError(errno.EPERM, "it belongs to another user", os.fspath(directory))
 
 
 def _make_directory(path: Path | str, mode: int) -> None:

@@ -73,3 +73,22 @@ def test_opening_again_keeps_what_is_there(tmp_path: Path) -> None:
     with Store.open(tmp_path / "store", tmp_path / "run") as store:
         assert store.blobs.read(digest) == b"content"
     store.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a directory to another user")
+@pytest.mark.parametrize("prepared", ["tierce", "tierce/run", "tierce/run/bundles"])
+def test_run_directories_that_others_have_prepared_are_refused(
+    tmp_path: Path, prepared: str
+) -> None:
+    (tmp_path / "tierce/run/bundles").mkdir(parents=True)
+    os.chown(tmp_path / prepared, 65534, 65534)
+    with pytest.raises(StoreError, match="belongs to another user"):
+        Store.open(tmp_path / "store", tmp_path / "tierce/run")
+
+
+def test_run_directory_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run").symlink_to("elsewhere")
+    with pytest.raises(StoreError, match="not a directory"):
+        Store.open(tmp_path / "store", tmp_path / "run")
+    assert os.listdir(tmp_path / "elsewhere") == []
