@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from tierce.errors import StoreError
 from tierce.linux import userns
-from tierce.store.paths import NAMESPACE_VARIABLE, default_root, default_run, namespace_owner
+from tierce.store.paths import NAMESPACE_VARIABLE, Paths, default_root, default_run
 
 TYPE_CHECKING = False  # as in tierce.values
 if TYPE_CHECKING:
@@ -44,19 +44,15 @@ def enter(root: str = "") -> None:
         os.pwrite(record, f"{device} {inode}".ljust(_RECORD_BYTES).encode(), 0)
 
 
-def is_entered() -> bool:
-    """Whether this process is in a user namespace that tierce has entered."""
-    return namespace_owner(os.environ) is not None
-
-
 @contextmanager
 def _record(root: str) -> Iterator[int]:
     """The record of a store, locked: two commands must not make a namespace each."""
     try:
         os.makedirs(root, 0o711, exist_ok=True)
         run = default_run(os.path.abspath(root), os.environ, privileged=False)
-        os.makedirs(run, 0o711, exist_ok=True)
-        record = os.open(f"{run}/{_RECORD}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        Paths(root, run).create_run()
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        record = os.open(f"{run}/{_RECORD}", flags, 0o600)
     except OSError as error:
         raise StoreError(
             f"open store {root}: {error.strerror}: {error.filename}",

@@ -11,24 +11,6 @@ BODY_LIMIT = 64 << 10
 
 _MESSAGE_LIMIT = 500
 
-STATUSES = {
-    "BLOB_UNKNOWN": 404,
-    "BLOB_UPLOAD_INVALID": 400,
-    "BLOB_UPLOAD_UNKNOWN": 404,
-    "DIGEST_INVALID": 400,
-    "MANIFEST_BLOB_UNKNOWN": 404,
-    "MANIFEST_INVALID": 400,
-    "MANIFEST_UNKNOWN": 404,
-    "NAME_INVALID": 400,
-    "NAME_UNKNOWN": 404,
-    "SIZE_INVALID": 400,
-    "UNAUTHORIZED": 401,
-    "DENIED": 403,
-    "UNSUPPORTED": 405,
-    "TOOMANYREQUESTS": 429,
-}
-"""Each code, and the status that it usually comes with."""
-
 
 class CodedError(Value):
     """One error of an answer: its code in capitals, and what the registry says."""

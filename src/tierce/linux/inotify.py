@@ -7,7 +7,6 @@ from tierce.linux import libc
 IN_MODIFY = 0x2
 IN_MOVED_TO = 0x80
 IN_CREATE = 0x100
-IN_DELETE_SELF = 0x400
 IN_NONBLOCK = os.O_NONBLOCK
 IN_CLOEXEC = os.O_CLOEXEC
 

@@ -94,10 +94,6 @@ class ContainerRows:
         statement = "UPDATE containers SET state = ?, running = 0 WHERE id = ?"
         return bool(self._database.execute(statement, (state, identifier)).rowcount)
 
-    def set_snapshot(self, identifier: str, snapshot: int | None) -> None:
-        """Replace the writable layer. Raises NotFound."""
-        self._update("snapshot", snapshot, identifier)
-
     def rename(self, identifier: str, name: str) -> None:
         """Give another name. Raises NotFound, Conflict when the name is taken."""
         with self._database.transaction():

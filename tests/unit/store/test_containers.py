@@ -45,14 +45,11 @@ def test_name_in_use_is_a_conflict_in_docker_s_words(store: Store) -> None:
     assert store.containers.resolve("another").id == other.id
 
 
-def test_state_and_snapshot_change(store: Store) -> None:
+def test_state_changes(store: Store) -> None:
     row = add(store, "a" * 64, "box")
     store.containers.set_state(row.id, '{"a": 1}', running=True)
     changed = store.containers.resolve("box")
     assert (changed.state, changed.running) == ('{"a": 1}', True)
-    active = store.snapshots.prepare(None)
-    store.containers.set_snapshot(row.id, active.id)
-    assert store.containers.resolve("box").snapshot == active.id
     assert store.containers.using(IMAGE) == store.containers.list()
     assert store.containers.remove(row.id)
     assert not store.containers.remove(row.id)
