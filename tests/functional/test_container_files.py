@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support.containers import until
 from support.leftovers import mounts_in_any_namespace
 from support.program import BASE, PROGRAM, Tierce
 
@@ -107,7 +108,7 @@ def test_places_of_mounts_are_gone_from_the_layer_in_the_end(
     upper = Path(
         program.run("inspect", "-f", "{{.GraphDriver.Data.UpperDir}}", "box").stdout.strip()
     )
-    assert list(upper.iterdir()) == []
+    until(lambda: list(upper.iterdir()) == [])  # `wait` waits for the exit status alone
 
 
 @pytest.mark.parametrize(
